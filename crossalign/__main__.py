@@ -1,0 +1,102 @@
+"""The command line: `python -m crossalign COMMAND --help` explains each command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossalign.schema import POOLINGS, UserError
+
+LEARN = "Start with: crossalign run --model MODEL --task xcopa --languages sw,it   (a Hub id or a local folder)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, or 2 with one sentence for a user's mistake."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    from crossalign import commands
+
+    try:
+        return getattr(commands, options.command)(options)
+    except UserError as error:
+        print(f"crossalign: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("crossalign: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crossalign",
+        description="Where does a language model map a language onto English, and does that go with being right?",
+        epilog=LEARN,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--cache", type=Path, default=Path(os.environ.get("CROSSALIGN_CACHE", "cache")), help="folder of the cached runs (default: ./cache, or $CROSSALIGN_CACHE)")
+    common.add_argument("--json", action="store_true", help="print JSON for machines")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands, common)
+    commands.add_parser("list", parents=[common], help="the runs in the cache")
+    summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
+    summary.add_argument("run", metavar="RUN", help="run id, or its beginning")
+    summary.add_argument("--pooling", choices=POOLINGS, help="only this pooling (default: the run's first)")
+    verify = commands.add_parser("verify", parents=[common], help="check every file of the cache against its checksum")
+    verify.add_argument("run", metavar="RUN", nargs="?", help="run id, or its beginning (default: all runs)")
+    export = commands.add_parser("export", parents=[common], help="write a run's tables as Parquet and CSV")
+    export.add_argument("run", metavar="RUN", help="run id, or its beginning")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables")
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    run = commands.add_parser(
+        "run",
+        parents=[common],
+        help="score and align a model on a task; goes on where it was stopped",
+        description="Computes, in one pass over each text, option log-likelihoods and hidden states of all layers, "
+        "aligns every language with the pivot, and leaves a run in the cache.",
+        epilog="Example: crossalign run --model ./my-llama --task belebele --data ./data --languages swh_Latn,spa_Latn",
+    )
+    add = run.add_argument
+    add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
+    add("--task", required=True, metavar="T", help="xcopa, xstorycloze, belebele, flores")
+    add("--languages", type=_words, default=(), metavar="a,b", help="codes, comma-separated (default: all; the pivot is always added)")
+    add("--pivot", metavar="CODE", help="language to align with (default: the task's English)")
+    add("--data", type=Path, metavar="DIR", help="read local files in the upstream schema instead of the Hub")
+    add("--limit", type=_limit, metavar="N", help="first N instances, or 'all' (default: all; flores: 100, as in the papers)")
+    add("--shots", type=int, default=0, metavar="K", help="solved examples before each prompt: the first K of the development split, or of the test split (then left out) where there is none")
+    add("--protocol", metavar="P", help="belebele: letters (A-D, as published) or options (texts); xcopa: options, or harness (lm-evaluation-harness to the letter)")
+    add("--connectors", choices=("repaired", "data"), default="repaired", help="xcopa: cause/effect repaired against English COPA, or as in the data")
+    add("--pooling", type=_words, default=("last_token", "weighted_mean"), metavar="a,b", help=f"of {', '.join(POOLINGS)} (default: last_token,weighted_mean)")
+    add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on a CPU, bfloat16 on a GPU")
+    add("--device", metavar="D", help="cpu, cuda, cuda:1, or auto for a model larger than one GPU (default: cuda if there is one)")
+    add("--batch-tokens", type=int, metavar="N", help="tokens of one pass (default: 1024 on a CPU, 16384 on a GPU); lower it if memory runs out")
+    add("--keep-states", choices=("none", "float16", "float32"), default="none", help="keep pooled hidden states (for maps and later metrics)")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _limit(text: str) -> int:
+    """0 stands for all."""
+    if text == "all":
+        return 0
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of instances, or 'all'")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""What each command of the command line does."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from crossalign import console
+from crossalign.schema import UserError
+from crossalign.store.parts import verify as verify_run
+from crossalign.store.runs import Run, find_run, list_runs
+
+
+def run(options: Namespace) -> int:
+    """Computes a run and shows its summary."""
+    from crossalign.pipeline import run as compute
+    from crossalign.planning import RunRequest
+
+    request = RunRequest(
+        model=options.model,
+        task=options.task,
+        languages=options.languages,
+        pivot=options.pivot,
+        data=options.data,
+        limit=options.limit,
+        shots=options.shots,
+        protocol=options.protocol,
+        connectors=options.connectors,
+        poolings=options.pooling,
+        dtype=options.dtype,
+        device=options.device,
+        batch_tokens=options.batch_tokens,
+        keep_states=options.keep_states,
+        cache=options.cache,
+    )
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        finished = compute(request, observer)
+    _show(finished, finished.spec.poolings[0], options.json)
+    return 0
+
+
+def list(options: Namespace) -> int:  # noqa: A001 - named as on the command line
+    """Shows the runs in the cache."""
+    runs, problems = list_runs(options.cache)
+    rows = [_row(r) for r in runs]
+    if options.json:
+        console.print_json({"runs": rows, "unreadable": problems})
+        return 0
+    if not runs and not problems:
+        print(f"No runs in {options.cache} yet. Start one with: crossalign run --model MODEL --task xcopa")
+        return 0
+    header = ["run_id", "model", "task", "protocol", "languages", "n", "complete"]
+    console.print_table(f"Runs in {options.cache}", header, [[_text(row[h]) for h in header] for row in rows])
+    for problem in problems:
+        print(problem)
+    return 0
+
+
+def summary(options: Namespace) -> int:
+    """Shows accuracy and alignment of a run."""
+    found = find_run(options.cache, options.run)
+    pooling = options.pooling or found.spec.poolings[0]
+    if pooling not in found.spec.poolings:
+        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings)}, not {pooling}.")
+    _show(found, pooling, options.json)
+    return 0
+
+
+def verify(options: Namespace) -> int:
+    """Checks checksums; exit status 1 when something is damaged."""
+    problems: list = []  # type: ignore[valid-type]
+    if options.run:
+        runs = [find_run(options.cache, options.run)]
+    else:
+        runs, problems = list_runs(options.cache)
+    for one in runs:
+        problems += verify_run(one)
+    if options.json:
+        console.print_json({"runs": [r.run_id for r in runs], "problems": problems})
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{len(runs)} runs checked, {len(problems)} problems.")
+    return 1 if problems else 0
+
+
+def export(options: Namespace) -> int:
+    """Writes the tables."""
+    from crossalign import tables
+
+    files = tables.export(find_run(options.cache, options.run), options.out)
+    if options.json:
+        console.print_json({"files": [str(f) for f in files]})
+    else:
+        for file in files:
+            print(file)
+    return 0
+
+
+def _row(one: Run) -> dict:
+    spec, languages = one.spec, one.languages()
+    wanted = one.facts.get("languages", languages)
+    return {
+        "run_id": one.run_id,
+        "model": spec.model,
+        "task": spec.task,
+        "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
+        "languages": languages,
+        "n": one.facts.get("n"),
+        "complete": set(wanted) <= set(languages),
+    }
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple | type([])):
+        return f"{len(value)}: {', '.join(value[:8])}{' …' if len(value) > 8 else ''}"
+    return value
+
+
+def _show(one: Run, pooling: str, as_json: bool) -> None:
+    from crossalign import tables
+
+    languages, rates = tables.languages(one), tables.rates(one)
+    best = tables.best_layers(rates)
+    related = tables.correlations(languages, rates)
+    if as_json:
+        value = {
+            "run_id": one.run_id,
+            "complete": _row(one)["complete"],
+            "languages": languages.to_dict("records"),
+            "best_layers": best.to_dict("records"),
+            "correlations": related.to_dict("records"),
+        }
+        console.print_json(value)
+        return
+    chosen = best[best["pooling"] == pooling]
+    metrics = chosen["metric"].unique().tolist()
+    rows = []
+    for record in languages.to_dict("records"):
+        mine = chosen[chosen["language"] == record["language"]].set_index("metric")
+        cells = [f"{mine.rate[m]:.3f} @{mine.layer[m]}" if m in mine.index else None for m in metrics]
+        accuracy = _interval(record["accuracy"], record["accuracy_low"], record["accuracy_high"])
+        rows.append([record["language"], record["name"], record["n"], accuracy, *cells])
+    note = f"Alignment with {one.spec.pivot}, pooling {pooling}: highest rate over layers @ that layer (0 = embeddings)."
+    console.print_table(one.run_id, ["language", "name", "n", "accuracy", *metrics], rows, note)
+    shown = related[(related["pooling"] == pooling) & related["r"].notna()]
+    if len(shown):
+        body = [
+            [r["metric"], r["aggregation"], r["coefficient"], _interval(r["r"], r["low"], r["high"]), r["n"]]
+            for r in shown.to_dict("records")
+        ]
+        header = ["metric", "over layers", "coefficient", "r", "n"]
+        console.print_table("Accuracy against alignment over languages (95 % intervals)", header, body)
+
+
+def _interval(value: float, low: float, high: float) -> str | None:
+    return None if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"

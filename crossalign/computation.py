@@ -1,0 +1,300 @@
+"""Computes one language of a run: chunks of states and log-likelihoods, then its alignment with the pivot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crossalign import tasks
+from crossalign.alignment_tables import AlignedLayers, aligned_layers, rate_table
+from crossalign.forward.agreement import choose_trees
+from crossalign.forward.encoding import Encoder
+from crossalign.forward.kernels import choose_linear, keep_heap, prepack
+from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
+from crossalign.planning import BATCH_TOKENS, CHECKED_INSTANCES, Plan
+from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, content_digest
+from crossalign.store import parts
+from crossalign.store.files import stream_arrays, write_arrays, write_table
+from crossalign.store.locks import lock
+from crossalign.store.runs import Run
+from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
+
+CHUNK_BATCHES = 32
+CHUNK_BYTES = 1 << 28
+"""A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
+
+
+def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
+    """Loads the model and decides how the run is computed; called once in a run's life."""
+    model = plan.model
+    sample = tokenized(plan.pivot.instances[:CHECKED_INSTANCES], model.tokenize)
+    with_trees, why = choose_trees(model, plan.spec.poolings, sample)
+    batch_tokens = plan.request.batch_tokens or BATCH_TOKENS[plan.spec.device]
+    linear, reason = choose_linear(model.decoder, batch_tokens)
+    execution = Execution(batch_tokens, with_trees, linear, f"{why}; {reason}")
+    plan.observer.say(f"Token trees: {'yes' if with_trees else 'no'} ({why}). Linear layers: {linear} ({reason}).")
+    facts = {
+        "n_layers": model.n_layers,
+        "hidden_size": model.hidden_size,
+        "n_options": plan.task.n_options,
+        "n": len(plan.pivot.instances),
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+        "max_length": model.max_length,
+        "languages": plan.languages,
+    }
+    return execution, facts
+
+
+class LanguageStates(NamedTuple):
+    """Everything the forward pass gave for one language."""
+
+    loaded: tasks.Loaded
+    texts: list[TokenizedInstance]
+    scratch: Scratch
+    seconds: float
+
+
+class Computation:
+    """Fills a run, language by language; the pivot's states are computed once and kept as chunks meanwhile."""
+
+    def __init__(self, run: Run, plan: Plan) -> None:
+        self.run, self.plan = run, plan
+        self.observer = plan.observer
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        model, execution = self.plan.model, self.run.execution
+        if self.plan.spec.device == "cpu":
+            keep_heap()
+        if execution.linear == "onednn":
+            prepack(model.model, execution.batch_tokens)
+        return Encoder(model, self.plan.spec.poolings, execution.batch_tokens, execution.trees)
+
+    @cached_property
+    def pivot(self) -> LanguageStates:
+        """The pivot's states; computed under its lock when another language needs them first."""
+        with lock(self.run.work / f"{self.plan.spec.pivot}.lock"):
+            return self.states(self.plan.spec.pivot)
+
+    def language(self, language: str) -> None:
+        """Computes a language and leaves its complete part in the cache. The caller holds the language's lock."""
+        began = time.perf_counter()
+        is_pivot = language == self.plan.spec.pivot
+        states = self.states(language)
+        if is_pivot:
+            self.pivot = states
+        pivot = self.pivot
+        aligning = time.perf_counter()
+        counts = _counts(states)
+        with parts.writing_part(self.run, language) as folder:
+            _write_instances(folder, states.loaded.instances)
+            if self.plan.task.n_options:
+                _write_scores(folder, states)
+            nonfinite = self._nonfinite(states, counts)
+            if not is_pivot:
+                self._align(folder, pivot, states)
+            self._keep_states(folder, states)
+            seconds = {"forward": round(states.seconds, 3), "alignment": round(time.perf_counter() - aligning, 3)}
+            record = _provenance(self.plan, self.run.execution, time.perf_counter() - began)
+            manifest = Manifest(
+                run_id=self.run.run_id,
+                language=language,
+                schema_version=SCHEMA_VERSION,
+                n=len(states.loaded.instances),
+                n_options=self.plan.task.n_options,
+                n_layers=self.plan.model.n_layers,
+                hidden_size=self.plan.model.hidden_size,
+                content_digest=content_digest(states.loaded.instances),
+                counts=counts,
+                provenance=record | {"stages": seconds, "nonfinite_instances": nonfinite},
+            )
+            parts.finish_part(self.run, folder, manifest)
+        if not is_pivot:
+            shutil.rmtree(self.run.work / language, ignore_errors=True)
+
+    def states(self, language: str) -> LanguageStates:
+        """Runs the model over a language's texts, except for the chunks that are there already."""
+        loaded = self.plan.load(language)
+        texts = tokenized(loaded.instances, self.plan.model.tokenize)
+        bounds = list(self._bounds(loaded.instances, texts))
+        folder, key = self.run.work / language, self._key(loaded)
+        missing = [b for b in bounds if not has_chunk(folder, key, *b)]
+        began = time.perf_counter()
+        if missing:
+            self._run_chunks(language, loaded, texts, missing, folder, key)
+        return LanguageStates(loaded, texts, Scratch(folder, bounds), time.perf_counter() - began)
+
+    def _run_chunks(
+        self,
+        language: str,
+        loaded: tasks.Loaded,
+        texts: list[TokenizedInstance],
+        missing: Sequence[tuple[int, int]],
+        folder: Path,
+        key: str,
+    ) -> None:
+        limit, encoder = self.plan.model.max_length, self.encoder
+        everything = [r for i, one in enumerate(texts) for r in requests_of(one, i, limit)[0]]
+        prefix = encoder.prefix(everything) if self.plan.request.shots else None
+        self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
+        for start, stop in missing:
+            save_chunk(folder, key, self._chunk(loaded.instances, texts, start, stop, prefix))
+            self.observer.advance(stop - start)
+
+    def _chunk(
+        self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any
+    ) -> Chunk:
+        n, k = stop - start, self.plan.task.n_options
+        made = [requests_of(texts[start + i], i, self.plan.model.max_length) for i in range(n)]
+        groups: dict[str, list] = {}
+        for i, (requests, _) in enumerate(made):
+            groups.setdefault(instances[start + i].group, []).extend(requests)
+        encoded = self.encoder.encode([g for g in groups.values() if g], n * (k + 1), n * k, prefix)
+        separate = sum(len(r.run) for requests, _ in made for r in requests)
+        options, premises = {}, {}
+        for pooling, states in encoded.pooled.items():
+            shaped = states.reshape(states.shape[0], n, k + 1, states.shape[2])
+            options[pooling], premises[pooling] = shaped[:, :, :k], shaped[:, :, k]
+        too_long = np.array([left_out for _, left_out in made], dtype=np.int64)
+        logliks = np.where(np.isfinite(encoded.logliks), encoded.logliks, np.nan).reshape(n, k)
+        return Chunk(start, stop, options, premises, logliks, too_long, np.array([*encoded.tokens, separate]))
+
+    def _bounds(self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance]) -> Iterator[tuple[int, int]]:
+        """Ranges of instances that make a chunk; instances of one group stay together."""
+        k, model = self.plan.task.n_options, self.plan.model
+        state_bytes = 4 * (k + 1) * (model.n_layers + 1) * model.hidden_size * len(self.plan.spec.poolings)
+        most_instances = max(1, CHUNK_BYTES // state_bytes)
+        most_tokens = CHUNK_BATCHES * self.run.execution.batch_tokens
+        start = position = tokens = 0
+        for _, members in groupby(range(len(instances)), key=lambda i: instances[i].group):
+            group = list(members)
+            size = sum(len(t) for i in group for t in (texts[i].premise, *texts[i].options, *texts[i].scored))
+            if position > start and (tokens + size > most_tokens or group[-1] + 1 - start > most_instances):
+                yield start, position
+                start, tokens = position, 0
+            position, tokens = group[-1] + 1, tokens + size
+        yield start, position
+
+    def _key(self, loaded: tasks.Loaded) -> str:
+        """What a chunk was computed from; another key means another computation."""
+        execution = {k: v for k, v in asdict(self.run.execution).items() if k != "why"}
+        parts_of_it = [SCHEMA_VERSION, self.plan.spec.digest, content_digest(loaded.instances), execution]
+        return hashlib.sha256(json.dumps(parts_of_it, sort_keys=True).encode()).hexdigest()
+
+    def _nonfinite(self, states: LanguageStates, counts: dict[str, int]) -> list[str]:
+        """Ids of instances with a NaN or infinite state or log-likelihood; said, counted, and left as NaN."""
+        bad = np.isnan(states.scratch.small("logliks")).any(axis=1)
+        for pooling in self.plan.spec.poolings:
+            for layer in range(self.plan.model.n_layers + 1):
+                for what in ("options", "premises"):
+                    values = states.scratch.layer(pooling, what, layer)
+                    bad |= ~np.isfinite(values).reshape(len(bad), -1).all(axis=1)
+        bad &= states.scratch.small("too_long") == 0
+        names = [states.loaded.instances[i].instance_id for i in np.flatnonzero(bad)]
+        counts["nonfinite"] = len(names)
+        if names:
+            self.observer.say(f"{len(names)} instances have NaN or infinite values and are left out: {', '.join(names[:5])}")
+        return names
+
+    def _align(self, folder: Path, pivot: LanguageStates, states: LanguageStates) -> None:
+        gold = np.array([i.gold or 0 for i in states.loaded.instances])
+        groups = _group_numbers(states.loaded.instances)
+        n_layers, name = self.plan.model.n_layers, self.plan.spec.pivot
+        for pooling in self.plan.spec.poolings:
+            layers: AlignedLayers = aligned_layers(
+                pivot.scratch, states.scratch, pooling, n_layers, self.plan.task.n_options
+            )
+            write_arrays(folder / parts.alignment_file(name, pooling), layers.arrays())
+            columns = rate_table(layers, gold, groups, pooling)
+            write_table(folder / parts.rates_file(name, pooling), columns)
+
+    def _keep_states(self, folder: Path, states: LanguageStates) -> None:
+        dtype = self.plan.request.keep_states
+        if dtype == "none":
+            return
+        n, k, d = len(states.loaded.instances), self.plan.task.n_options, self.plan.model.hidden_size
+        layers = range(self.plan.model.n_layers + 1)
+        shapes = {f"options.{layer}": (n, k, d) for layer in layers} | {f"premises.{layer}": (n, d) for layer in layers}
+        for pooling in self.plan.spec.poolings:
+            values = (
+                states.scratch.layer(pooling, what, layer) for what in ("options", "premises") for layer in layers
+            )
+            stream_arrays(folder / parts.states_file(pooling), shapes, dtype, values)
+
+
+def _counts(states: LanguageStates) -> dict[str, int]:
+    run, padded, separate = (int(v) for v in states.scratch.tokens())
+    return states.loaded.counts | {
+        "too_long": int(states.scratch.small("too_long").sum()),
+        "tokens_run": run,
+        "tokens_with_padding": padded,
+        "tokens_of_separate_texts": separate,
+    }
+
+
+def _group_numbers(instances: Sequence[Instance]) -> np.ndarray:
+    return np.unique([i.group for i in instances], return_inverse=True)[1]
+
+
+def _write_instances(folder: Path, instances: Sequence[Instance]) -> None:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {
+        name: pa.array([getattr(i, name) for i in instances], pa.string())
+        for name in ("instance_id", "group", "premise", "context", "prompt")
+    }
+    for name in ("options", "continuations"):
+        columns[name] = pa.array([list(getattr(i, name)) for i in instances], pa.list_(pa.string()))
+    columns["gold"] = pa.array([i.gold for i in instances], pa.int8())
+    write_table(folder / "instances.parquet", columns)
+
+
+def _write_scores(folder: Path, states: LanguageStates) -> None:
+    import pyarrow as pa
+
+    instances, texts = states.loaded.instances, states.texts
+    k = len(instances[0].continuations)
+    flat = [c for i in instances for c in i.continuations]
+    tokens = [len(ids) - first for t in texts for ids, first in zip(t.scored, t.starts, strict=True)]
+    columns = {
+        "instance_id": pa.array([i.instance_id for i in instances for _ in range(k)]),
+        "option": pa.array(list(range(k)) * len(instances), pa.int8()),
+        "loglik": pa.array(states.scratch.small("logliks").reshape(-1), pa.float64()),
+        "n_tokens": pa.array(tokens, pa.int32()),
+        "n_characters": pa.array([len(c) for c in flat], pa.int32()),
+        "n_bytes": pa.array([len(c.encode()) for c in flat], pa.int32()),
+    }
+    write_table(folder / "scores.parquet", columns)
+
+
+def _provenance(planned: Plan, execution: Execution, seconds: float) -> dict[str, Any]:
+    """Where and with what a part was computed; recorded, not part of the run's identity."""
+    import importlib.metadata as metadata
+
+    names = ("crossalign", "torch", "transformers", "tokenizers", "datasets", "numpy")
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "source"
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "machine": platform.node(),
+        "device": planned.device,
+        "batch_tokens": execution.batch_tokens,
+        "seconds": round(seconds, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

@@ -1,0 +1,108 @@
+"""What the command line prints: progress and tables with rich, or one JSON object per line for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+
+class _Rate(ProgressColumn):
+    """Units per second, as measured over the last moments."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+
+
+class Progressing:
+    """An observer that draws a bar per language, with rate and time left, on standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=self.console)
+        self.task: Any = None
+
+    def __enter__(self) -> Progressing:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.progress.stop()
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        self.task = self.progress.add_task(name, total=total, unit=unit)
+
+    def advance(self, amount: int) -> None:
+        self.progress.advance(self.task, amount)
+
+
+class Reporting:
+    """An observer for machines: one JSON object per line on standard error."""
+
+    def __enter__(self) -> Reporting:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    def _emit(self, **event: Any) -> None:
+        print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        self._emit(event="say", text=text)
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        self._emit(event="stage", name=name, total=total, unit=unit)
+
+    def advance(self, amount: int) -> None:
+        self._emit(event="advance", amount=amount)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; NaN becomes null."""
+    print(json.dumps(_plain(value), ensure_ascii=False, indent=1))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or value != value or isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return None
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def print_table(title: str, header: list[str], rows: list[list[Any]], note: str = "") -> None:
+    """A table on standard output; data are never read as markup."""
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
+    for name in header:
+        table.add_column(name, justify="left" if name in LEFT else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(v)) for v in row))
+    console = Console(highlight=False)
+    console.print(table)
+    if note:
+        console.print(note, markup=False)
+
+
+LEFT = {"run_id", "model", "task", "protocol", "languages", "language", "name", "metric", "pooling", "coefficient"}
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

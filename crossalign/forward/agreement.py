@@ -1,0 +1,106 @@
+"""Before a run: does the fast pass give what plain single-text passes give on this model?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from crossalign.forward.encoding import Encoded, Encoder
+from crossalign.forward.texts import TokenizedInstance, requests_of
+from crossalign.forward.token_tree import Request
+from crossalign.models import LanguageModel
+from crossalign.schema import UserError
+
+TOLERANCES = {"float32": (1e-3, 1e-4), "bfloat16": (0.5, 0.1), "float16": (0.1, 0.02)}
+"""dtype → (log-likelihood in nats, state relative to the layer's largest value). Half precisions round each matrix
+product to 8 or 11 bits, so two orders of summation differ by this much without either being wrong."""
+
+
+class Agreement(NamedTuple):
+    """Largest differences between a pass and plain single-text passes."""
+
+    loglik: float
+    state: float
+
+    def within(self, dtype: str) -> bool:
+        """Whether both differences are inside the tolerances (NaN is not)."""
+        nats, relative = TOLERANCES[dtype]
+        return self.loglik <= nats and self.state <= relative
+
+    def __str__(self) -> str:
+        return f"log-likelihoods differ by {self.loglik:.1e} nats, states by {self.state:.1e} of their largest value"
+
+
+def choose_trees(model: LanguageModel, poolings: Sequence[str], sample: Sequence[TokenizedInstance]) -> tuple[bool, str]:
+    """Whether token trees may be used for this model, and why; falls back to plain batches, which are checked too.
+
+    Raises:
+        UserError: even plain batches differ from single texts, so no number of this model could be trusted.
+    """
+    requests = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(sample)]
+    requests = [group for group in requests if group]
+    if not requests:
+        return True, "no text fits into the model, nothing to compare"
+    n_options = len(sample[0].options)
+    sizes = (len(sample) * (n_options + 1), len(sample) * n_options)
+    expected = reference(model, poolings, [r for group in requests for r in group], *sizes)
+    budget = max(len(r.run) for group in requests for r in group) * 4
+    failures = []
+    for with_trees in (True, False):
+        name = "token trees" if with_trees else "plain batches"
+        try:
+            encoder = Encoder(model, poolings, budget, with_trees)
+            got = encoder.encode(requests, *sizes)
+        except (ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
+            failures.append(f"{name} are refused by the model ({type(error).__name__})")
+            continue
+        agreement = _difference(got, expected)
+        if agreement.within(model.dtype):
+            return with_trees, "; ".join([*failures, f"{name} agree with single texts: {agreement}"])
+        failures.append(f"{name} disagree: {agreement}")
+    raise UserError(f"No way of running this model agrees with single texts ({'; '.join(failures)}).")
+
+
+@torch.inference_mode()
+def reference(
+    model: LanguageModel, poolings: Sequence[str], requests: Sequence[Request], n_pooled: int, n_scored: int
+) -> Encoded:
+    """The slow, plain way, written from the definitions: one text a pass, the model's own logits over all positions."""
+    pooled = {p: np.full((model.n_layers + 1, n_pooled, model.hidden_size), np.nan, np.float32) for p in poolings}
+    logliks = np.full(n_scored, np.nan)
+    for request in requests:
+        ids = torch.tensor([request.tokens], device=model.device)
+        output = model.model(input_ids=ids, output_hidden_states=True, use_cache=False)
+        if request.scored >= 0:
+            logprobs = output.logits[0].float().log_softmax(-1)
+            targets = request.tokens[request.start :]
+            picked = [logprobs[request.start - 1 + i, token].item() for i, token in enumerate(targets)]
+            logliks[request.scored] = sum(picked)
+        if request.pooled >= 0:
+            for layer, state in enumerate(output.hidden_states):
+                for pooling in poolings:
+                    pooled[pooling][layer, request.pooled] = _pool(state[0].float().cpu().numpy(), pooling)
+    return Encoded(pooled, logliks, (0, 0))
+
+
+def _pool(states: np.ndarray, pooling: str) -> np.ndarray:
+    if pooling == "last_token":
+        return states[-1]
+    weights = np.arange(1, len(states) + 1) if pooling == "weighted_mean" else np.ones(len(states))
+    return (weights[:, None] * states).sum(0) / weights.sum()
+
+
+def _difference(got: Encoded, expected: Encoded) -> Agreement:
+    relative = 0.0
+    for pooling, states in expected.pooled.items():
+        for mine, theirs in zip(got.pooled[pooling], states, strict=True):
+            run = ~np.isnan(theirs).any(axis=-1)
+            if run.any():
+                largest = max(float(np.abs(theirs[run]).max()), 1e-30)
+                relative = max(relative, float(np.abs(mine[run] - theirs[run]).max()) / largest)
+    scored = ~np.isnan(expected.logliks)
+    nats = float(np.abs(got.logliks - expected.logliks)[scored].max()) if scored.any() else 0.0
+    return Agreement(nats, relative)

@@ -1,0 +1,232 @@
+"""Runs token trees through a causal language model: one pass gives log-likelihoods and pooled states of all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from crossalign.forward.pooling import Pooled, Pooler
+from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, trees
+from crossalign.models import LanguageModel
+
+MIN_PREFIX = 32
+"""Shorter common beginnings of prompts are not worth a cache of keys and values."""
+
+HEAD_ROWS = 256
+"""Rows of logits that are turned to float32 at once; bounds memory for large vocabularies."""
+
+Progress = Callable[[int], None]
+"""Called with the number of tokens just run."""
+
+
+class Encoded(NamedTuple):
+    """What one pass gives.
+
+    Attributes:
+        pooled: pooling → float32 [layer, text, hidden], layer 0 = embeddings; NaN where a text was not run.
+        logliks: float64 [score] in nats, summed over the continuation's tokens; NaN where not run.
+        tokens: real tokens run, and the same with padding.
+    """
+
+    pooled: Pooled
+    logliks: Float[np.ndarray, "score"]
+    tokens: tuple[int, int]
+
+
+class Prefix(NamedTuple):
+    """Keys and values of the beginning that all prompts of a language share (few-shot examples), run once."""
+
+    tokens: tuple[int, ...]
+    keys_values: list[tuple[torch.Tensor, torch.Tensor]]
+
+
+class _Tap:
+    """Forward hook on the decoder: takes its hidden states, and lets only the wanted positions on to the head.
+
+    Works for any class of causal model, because each applies its own head (scaling, soft-capping) to what the
+    decoder returns; the vocabulary-sized logits exist only where a token is scored.
+    """
+
+    def __init__(self) -> None:
+        self.states: tuple[torch.Tensor, ...] = ()
+        self.positions: torch.Tensor | None = None
+
+    def __call__(self, module: Any, inputs: Any, output: Any) -> Any:
+        self.states = output.hidden_states or ()
+        if self.positions is not None:
+            last = output.last_hidden_state
+            output.last_hidden_state = last.reshape(-1, last.shape[-1])[self.positions.to(last.device)][None]
+        return output
+
+
+class Encoder:
+    """A model ready to run requests.
+
+    Args:
+        with_trees: token trees under a 4-D mask; False runs every text by itself in padded batches.
+        batch_tokens: most tokens of a forward pass, padding included.
+    """
+
+    def __init__(self, model: LanguageModel, poolings: Sequence[str], batch_tokens: int, with_trees: bool) -> None:
+        self.model, self.poolings = model, tuple(poolings)
+        self.batch_tokens, self.with_trees = batch_tokens, with_trees
+
+    def prefix(self, requests: Sequence[Request]) -> Prefix | None:
+        """Runs the beginning that all score-only requests share, if it is long enough to pay."""
+        length = common_prefix([r for r in requests if r.pooled < 0])
+        if not self.with_trees or length < MIN_PREFIX or not self._within_window(max(len(r.run) for r in requests)):
+            return None
+        tokens = next(r for r in requests if r.pooled < 0).tokens[:length]
+        ids = torch.tensor([tokens], device=self.model.device)
+        with torch.inference_mode():
+            cache = self.model.decoder(input_ids=ids, use_cache=True).past_key_values
+        layers = [(layer.keys, layer.values) for layer in cache.layers]
+        return Prefix(tokens, layers)
+
+    def plan(self, groups: Sequence[Sequence[Request]], prefix: Prefix | None) -> list[tuple[Batch, Prefix | None]]:
+        """The batches for the requests; each group's texts may share tokens."""
+        plain: list[TokenTree] = []
+        prefixed: list[TokenTree] = []
+        ratio = self.model.linear_to_attention
+        for group in groups:
+            if prefix is not None:
+                length = len(prefix.tokens)
+                cut = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in group if r.pooled < 0]
+                prefixed += trees(cut, ratio) if cut else []
+                group = [r for r in group if r.pooled >= 0]
+            if group:
+                longest = max(len(r.run) for r in group)
+                plain += trees(group, ratio) if self.with_trees and self._within_window(longest) else chains(group)
+        jobs: list[tuple[Batch, Prefix | None]] = [(batch, None) for batch in batches(plain, self.batch_tokens)]
+        return jobs + [(batch, prefix) for batch in batches(prefixed, self.batch_tokens)]
+
+    def encode(
+        self,
+        groups: Sequence[Sequence[Request]],
+        n_pooled: int,
+        n_scored: int,
+        prefix: Prefix | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        """Runs all requests.
+
+        Args:
+            groups: requests whose texts may share beginnings, e.g. of one instance or one passage.
+            n_pooled, n_scored: sizes of the results; requests say which of them they fill.
+            prefix: from `prefix`, over all requests of the language.
+        """
+        shape = (self.model.n_layers + 1, n_pooled, self.model.hidden_size)
+        pooled = {p: np.full(shape, np.nan, dtype=np.float32) for p in self.poolings}
+        logliks = np.full(n_scored, np.nan)
+        real = padded = 0
+        for batch, shared in self.plan(groups, prefix):
+            pooler = Pooler(batch, self.poolings)
+            scores, states = self._forward(batch, shared, pooler)
+            for pooling, values in states.items():
+                pooled[pooling][:, pooler.slots] = values.numpy()
+            for slot, value in scores:
+                logliks[slot] = value
+            tokens = sum(len(row) for row in batch.rows)
+            real, padded = real + tokens, padded + batch.padded
+            if progress:
+                progress(tokens)
+        return Encoded(pooled, logliks, (real, padded))
+
+    def _within_window(self, length: int) -> bool:
+        """Sliding-window layers see a whole text only while it is shorter than the window."""
+        return self.model.window is None or length < self.model.window
+
+    @torch.inference_mode()
+    def _forward(
+        self, batch: Batch, prefix: Prefix | None, pooler: Pooler
+    ) -> tuple[list[tuple[int, float]], dict[str, torch.Tensor]]:
+        scored = _ScoredPositions(batch)
+        tap = _Tap()
+        tap.positions = scored.positions
+        arguments = self._arguments(batch, prefix)
+        wanted = len(pooler.slots) > 0
+        hook = self.model.decoder.register_forward_hook(tap)
+        try:
+            # Without anything to score the output head is not run at all.
+            module = self.model.model if len(scored.slots) else self.model.decoder
+            if not len(scored.slots):
+                tap.positions = None
+            output = module(**arguments, output_hidden_states=wanted)
+        finally:
+            hook.remove()
+        scores = scored.logliks(output.logits[0]) if len(scored.slots) else []
+        return scores, pooler(tap.states) if wanted else {}
+
+    def _arguments(self, batch: Batch, prefix: Prefix | None) -> dict[str, Any]:
+        device = self.model.device
+        rows, width = batch.rows, batch.width
+        ids = np.zeros((len(rows), width), dtype=np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row.tokens
+        arguments: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(device)}
+        chain = all(int(row.depths[-1]) == len(row) - 1 for row in rows)
+        if prefix is None and (not self.with_trees or chain):
+            lengths = torch.tensor([len(row) for row in rows])
+            mask = (torch.arange(width)[None, :] < lengths[:, None]).long()
+            return arguments | {"attention_mask": mask.to(device), "use_cache": False}
+        shared = len(prefix.tokens) if prefix else 0
+        positions = np.zeros((len(rows), width), dtype=np.int64)
+        allowed = np.zeros((len(rows), 1, width, shared + width), dtype=bool)
+        allowed[:, :, :, :shared] = True
+        # A padded position sees itself: a row without any key would turn into NaN and spread.
+        allowed[:, 0, np.arange(width), shared + np.arange(width)] = True
+        for i, row in enumerate(rows):
+            positions[i, : len(row)] = row.depths + shared
+            allowed[i, 0, : len(row), shared : shared + len(row)] = row.mask()
+        dtype = self.model.model.dtype
+        mask = torch.zeros(allowed.shape, dtype=dtype, device=device)
+        mask.masked_fill_(torch.from_numpy(~allowed).to(device), torch.finfo(dtype).min)
+        arguments |= {"attention_mask": mask, "position_ids": torch.from_numpy(positions).to(device)}
+        if prefix is None:
+            return arguments | {"use_cache": False}
+        return arguments | {"past_key_values": _expanded(prefix, len(rows)), "use_cache": True}
+
+
+def _expanded(prefix: Prefix, rows: int) -> Any:
+    """The prefix's keys and values for a batch of rows."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(prefix.keys_values):
+        cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
+    return cache
+
+
+class _ScoredPositions:
+    """Which states of a batch predict a scored token, and how their logits become log-likelihoods."""
+
+    def __init__(self, batch: Batch) -> None:
+        flat: list[int] = []
+        targets: list[int] = []
+        lengths: list[int] = []
+        self.slots: list[int] = []
+        for row, tree in enumerate(batch.rows):
+            for request, path in zip(tree.requests, tree.paths, strict=True):
+                if request.scored < 0:
+                    continue
+                continuation = request.tokens[request.start :]
+                first = request.start - 1
+                flat += (path[first : first + len(continuation)] + row * batch.width).tolist()
+                targets += continuation
+                lengths.append(len(continuation))
+                self.slots.append(request.scored)
+        unique, inverse = np.unique(np.array(flat, dtype=np.int64), return_inverse=True)
+        self.positions = torch.from_numpy(unique)
+        self._rows, self._targets = torch.from_numpy(inverse), torch.tensor(targets, dtype=torch.long)
+        self._firsts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+
+    def logliks(self, logits: Float[torch.Tensor, "position vocabulary"]) -> list[tuple[int, float]]:
+        """(slot, log-likelihood in nats) of every scored request."""
+        normalisers = torch.cat([chunk.float().logsumexp(-1) for chunk in logits.split(HEAD_ROWS)])
+        rows, targets = self._rows.to(logits.device), self._targets.to(logits.device)
+        chosen = (logits[rows, targets].float() - normalisers[rows]).cpu().numpy().astype(np.float64)
+        return list(zip(self.slots, np.add.reduceat(chosen, self._firsts).tolist(), strict=True))

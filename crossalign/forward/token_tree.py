@@ -1,0 +1,184 @@
+"""What to run: texts that share a beginning are merged into token trees, so that each shared token is run once.
+
+A tree is stored in depth-first order. A token sees itself and its ancestors only, and its position is its depth, so
+a causal model gives every token of the tree the state it has in each of the texts that pass through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+ATTENTION_COST = 3.0
+"""Time of one attention operation relative to one operation of a linear layer, measured on a CPU with masks."""
+
+
+class Request(NamedTuple):
+    """One text to run.
+
+    Attributes:
+        tokens: token ids, special tokens included; at least one.
+        pooled: index of its pooled states in the chunk, or -1 when only its log-likelihood is wanted.
+        scored: index of its log-likelihood in the chunk, or -1.
+        start: first token whose log-probability counts; tokens `start:` are the continuation. At least 1.
+    """
+
+    tokens: tuple[int, ...]
+    pooled: int = -1
+    scored: int = -1
+    start: int = 0
+
+    @property
+    def run(self) -> tuple[int, ...]:
+        """The tokens that must be run: a score alone needs no state of its last token."""
+        return self.tokens if self.pooled >= 0 else self.tokens[:-1]
+
+
+class TokenTree(NamedTuple):
+    """A tree of T tokens in depth-first order, and the requests it answers.
+
+    Attributes:
+        tokens: token ids.
+        depths: distance from the root of the text, from 0.
+        ends: index after the last descendant of each token.
+        requests: the requests, in the order of `paths`.
+        paths: per request, the indices of its tokens in the tree, first to last.
+    """
+
+    tokens: Int[np.ndarray, "token"]
+    depths: Int[np.ndarray, "token"]
+    ends: Int[np.ndarray, "token"]
+    requests: tuple[Request, ...]
+    paths: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def mask(self) -> Bool[np.ndarray, "token token"]:
+        """`[i, j]` is True iff token i may look at token j: j is i or one of its ancestors."""
+        index = np.arange(len(self.tokens))
+        return (index[None, :] <= index[:, None]) & (index[:, None] < self.ends[None, :])
+
+
+def trees(requests: Sequence[Request], linear_to_attention: float) -> list[TokenTree]:
+    """Merges the texts of one group into one or several trees, whichever is cheaper to run.
+
+    Args:
+        requests: texts in any order; equal texts share all their tokens.
+        linear_to_attention: operations of the linear layers per token ÷ operations of attention per pair of
+            tokens. Sharing saves linear work; a large tree wastes attention on pairs that are masked out, so texts
+            with a short common beginning (a BOS token) are run apart.
+    """
+    ordered = sorted(requests, key=lambda r: r.run)
+    shared = [0] + [_common(a.run, b.run) for a, b in zip(ordered, ordered[1:], strict=False)]
+    pieces = _pieces(ordered, shared, linear_to_attention / ATTENTION_COST)
+    return [_merged(ordered[a:b], [0, *shared[a + 1 : b]]) for a, b in pieces]
+
+
+def chains(requests: Sequence[Request]) -> list[TokenTree]:
+    """Every text by itself, for models that take no tree mask; equal texts are still run once."""
+    ordered = sorted(requests, key=lambda r: r.run)
+    result, first = [], 0
+    for i in range(1, len(ordered) + 1):
+        if i == len(ordered) or ordered[i].run != ordered[first].run:
+            length = len(ordered[first].run)
+            result.append(_merged(ordered[first:i], [0] + [length] * (i - first - 1)))
+            first = i
+    return result
+
+
+def common_prefix(requests: Sequence[Request]) -> int:
+    """Length of the beginning that all texts share and that comes before every scored token."""
+    if not requests:
+        return 0
+    ordered = sorted(r.run for r in requests)
+    return min([_common(ordered[0], ordered[-1])] + [r.start - 1 for r in requests])
+
+
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """Length of the longest common beginning, by bisection on slice equality (C speed)."""
+    low, high = 0, min(len(a), len(b))
+    if a[:high] == b[:high]:
+        return high
+    while low < high:
+        middle = (low + high) // 2
+        if a[low : middle + 1] == b[low : middle + 1]:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _size(ordered: Sequence[Request], shared: Sequence[int], a: int, b: int) -> int:
+    """Tokens of the tree over texts a…b-1."""
+    return sum(len(r.run) for r in ordered[a:b]) - sum(shared[a + 1 : b])
+
+
+def _pieces(ordered: Sequence[Request], shared: Sequence[int], ratio: float) -> list[tuple[int, int]]:
+    """Ranges of texts that are run as one tree each: split at the shortest common beginning while that is cheaper."""
+    done, open_ranges = [], [(0, len(ordered))]
+    while open_ranges:
+        a, b = open_ranges.pop()
+        if b - a < 2:
+            done.append((a, b))
+            continue
+        cut = min(range(a + 1, b), key=lambda i: shared[i])
+        whole, left, right = (_size(ordered, shared, *r) for r in ((a, b), (a, cut), (cut, b)))
+        if shared[cut] * ratio < whole**2 - left**2 - right**2:
+            open_ranges += [(cut, b), (a, cut)]
+        else:
+            done.append((a, b))
+    return done
+
+
+def _merged(ordered: Sequence[Request], shared: Sequence[int]) -> TokenTree:
+    """The tree over sorted texts; `shared[i]` is the beginning that text i has in common with text i-1."""
+    tokens: list[int] = []
+    depths: list[int] = []
+    ends: list[int] = []
+    paths: list[np.ndarray] = []
+    path = np.zeros(0, dtype=np.int64)
+    for request, common in zip(ordered, shared, strict=True):
+        run, size = request.run, len(tokens)
+        for node in path[common:]:
+            ends[node] = size
+        tokens += run[common:]
+        depths += range(common, len(run))
+        ends += [-1] * (len(run) - common)
+        path = np.concatenate([path[:common], np.arange(size, len(tokens), dtype=np.int64)])
+        paths.append(path)
+    for node in path:
+        ends[node] = len(tokens)
+    arrays = (np.asarray(x, dtype=np.int64) for x in (tokens, depths, ends))
+    return TokenTree(*arrays, tuple(ordered), tuple(paths))
+
+
+class Batch(NamedTuple):
+    """Rows of about equal length that are run together, padded to the longest."""
+
+    rows: tuple[TokenTree, ...]
+
+    @property
+    def width(self) -> int:
+        """Tokens of the longest row."""
+        return max(len(row) for row in self.rows)
+
+    @property
+    def padded(self) -> int:
+        """Tokens that are run, padding included."""
+        return self.width * len(self.rows)
+
+
+def batches(rows: Sequence[TokenTree], budget: int) -> list[Batch]:
+    """Sorts rows by length and fills batches of at most `budget` tokens, padding included (a longer row runs alone)."""
+    ordered = sorted(rows, key=len, reverse=True)
+    result: list[Batch] = []
+    start = 0
+    while start < len(ordered):
+        count = max(1, budget // max(1, len(ordered[start])))
+        result.append(Batch(tuple(ordered[start : start + count])))
+        start += count
+    return result

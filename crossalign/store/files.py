@@ -1,0 +1,121 @@
+"""Writes whole files or none, checks them, and says in plain words what a disk refuses."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crossalign.schema import UserError
+
+REASONS = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "your quota is used up: free some space",
+    errno.EFBIG: "the file would be larger than allowed here: free some space or raise the limit",
+    errno.EROFS: "it is on a read-only file system: choose another folder with --cache",
+    errno.EACCES: "you may not write there: choose another folder with --cache, or change its permissions",
+    errno.EPERM: "you may not write there: choose another folder with --cache, or change its permissions",
+    errno.ENOTDIR: "part of that path is a file, not a folder: choose another folder with --cache",
+}
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns a refusal of the operating system into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0, str(error))
+        raise UserError(f"Cannot write {path}: {reason}. What was finished before is kept.") from error
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` with a temporary name beside `path`, flushes it to the disk, and renames it.
+
+    The temporary file is removed when anything fails, so that a full disk keeps its last free bytes.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable JSON, keys in the order given."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    write_atomically(path, lambda p: _write_bytes(p, text.encode()))
+
+
+def write_table(path: Path, columns: Mapping[str, Any]) -> None:
+    """Columns as Parquet with zstd; the bytes depend on the values only."""
+    table = pa.table(dict(columns))
+    write_atomically(path, lambda p: pq.write_table(table, p, compression="zstd"))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Named arrays as safetensors."""
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
+    data = save(contiguous, dict(metadata) if metadata else None)
+    write_atomically(path, lambda p: _write_bytes(p, data))
+
+
+def stream_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str, values: Iterator[np.ndarray]) -> None:
+    """Arrays as safetensors without holding more than one in memory.
+
+    Args:
+        shapes: name → shape, in the order in which `values` yields the arrays.
+        dtype: "float16" or "float32".
+    """
+    size = np.dtype(dtype).itemsize
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, shape in shapes.items():
+        length = int(np.prod(shape)) * size
+        header[name] = {"dtype": "F16" if size == 2 else "F32", "shape": list(shape), "data_offsets": [offset, offset + length]}
+        offset += length
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for array in values:
+                file.write(np.ascontiguousarray(array, dtype=dtype).tobytes())
+
+    write_atomically(path, write)
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Raises UserError when the file is damaged; FileNotFoundError when it is absent."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is damaged (not valid JSON): delete its folder and run the command again.") from None

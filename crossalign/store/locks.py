@@ -1,0 +1,26 @@
+"""File locks between processes; the system drops them when a process dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crossalign.store.files import told
+
+
+@contextmanager
+def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Holds a lock on `path` (created when absent); yields False when `wait` is False and another process holds it."""
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

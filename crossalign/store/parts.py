@@ -1,0 +1,106 @@
+"""Parts: the finished results of one language, complete or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crossalign.schema import Manifest, UserError
+from crossalign.store.files import checksum, told, write_json
+from crossalign.store.runs import Run
+
+CHECKED = "Run `crossalign verify` to see what else is damaged, then delete that part and run the command again."
+
+
+def alignment_file(pivot: str, pooling: str) -> str:
+    """Cosines of a part with its pivot."""
+    return f"alignment_{pivot}_{pooling}.safetensors"
+
+
+def rates_file(pivot: str, pooling: str) -> str:
+    """Rates by metric and layer: what a page opens first."""
+    return f"rates_{pivot}_{pooling}.parquet"
+
+
+def states_file(pooling: str) -> str:
+    """Pooled hidden states, kept when asked for."""
+    return f"states_{pooling}.safetensors"
+
+
+@contextmanager
+def writing_part(run: Run, language: str) -> Iterator[Path]:
+    """A temporary folder to fill; `finish_part` inside the block makes it the part. Removed when that fails."""
+    temporary = run.folder / "parts" / f".{language}.{os.getpid()}.tmp"
+    with told(temporary):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def finish_part(run: Run, temporary: Path, manifest: Manifest) -> None:
+    """Checksums the files, writes the manifest last, and renames the folder into place in one step."""
+    files = sorted(p for p in temporary.iterdir() if p.is_file())
+    complete = replace(manifest, checksums={p.name: checksum(p) for p in files})
+    write_json(temporary / "manifest.json", asdict(complete))
+    target = run.part_folder(manifest.language)
+    with told(target):
+        shutil.rmtree(target, ignore_errors=True)  # only ever an incomplete or outdated part
+        temporary.rename(target)
+
+
+def read_table(run: Run, language: str, name: str) -> pa.Table:
+    """A Parquet file of a part."""
+    path = run.part_folder(language) / name
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing. {CHECKED}") from None
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} is damaged ({str(error)[:80]}). {CHECKED}") from None
+
+
+def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
+    """All arrays of a safetensors file of a part."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = run.part_folder(language) / name
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing. {CHECKED}") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged ({str(error)[:80]}). {CHECKED}") from None
+
+
+def verify(run: Run) -> list[str]:
+    """One sentence for each file of the run that is missing, changed or unknown; empty when all is sound."""
+    problems = []
+    for language in run.languages():
+        folder = run.part_folder(language)
+        try:
+            manifest = run.manifest(language)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        expected = manifest.checksums if manifest else {}
+        for name, digest in expected.items():
+            path = folder / name
+            if not path.is_file():
+                problems.append(f"{path} is missing.")
+            elif checksum(path) != digest:
+                problems.append(f"{path} has changed since it was written.")
+        present = {p.name for p in folder.iterdir()} - {"manifest.json"}
+        problems += [f"{folder / name} does not belong there." for name in sorted(present - set(expected))]
+    return problems

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-STOPS = ".。．!?！？।"  # noqa: RUF001 (full-width stops are meant)
+STOPS = ".。．!?！？।"
 GROUPS = ("lm_eval", "extract_options", "extract_premises", "dali", "dali_s", "mexa")
 
 
@@ -156,9 +156,7 @@ def wording(run: PeerRun, tasks: Path, language: str) -> Callable[[dict], tuple[
         if run.keep_letters and premise[-1] not in STOPS:
             premise += "."  # so that this is the character lm-eval's function drops
         context = to_text(row | {"premise": premise})
-        return row["premise"], [
-            f"{context} {module.convert_choice(row[key])}" for key in ("choice1", "choice2")
-        ]
+        return row["premise"], [f"{context} {module.convert_choice(row[key])}" for key in ("choice1", "choice2")]
 
     return xcopa_texts
 

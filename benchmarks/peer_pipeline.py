@@ -120,9 +120,7 @@ def lm_eval_command(run: PeerRun, names: list[str]) -> list[str]:
     return command + (["--limit", str(run.limit)] if run.limit else [])
 
 
-def stages(
-    run: PeerRun, names: list[str], scripts: dict[str, Path], instances: int
-) -> Iterator[tuple[str, list[str]]]:
+def stages(run: PeerRun, names: list[str], scripts: dict[str, Path], instances: int) -> Iterator[tuple[str, list[str]]]:
     """(name, command line) of every stage in order; the name is its group, or group:language."""
     work, python = run.work.resolve(), str(run.python)
     yield "lm_eval", lm_eval_command(run, names)
@@ -233,9 +231,7 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", required=True, help="codes of the data files, with English")
     for name in ("--model", "--data", "--scripts", "--python", "--work"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument(
-        "--mexa-scripts", type=Path, help="use this checkout's extractor: adds weighted means"
-    )
+    parser.add_argument("--mexa-scripts", type=Path, help="use this checkout's extractor: adds weighted means")
     parser.add_argument("--pooling", choices=("last_token", "weighted"), default="last_token")
     parser.add_argument("--limit", type=int, help="first instances only")
     parser.add_argument("--layers", type=int, help="states DALI covers; default: all but the last")

@@ -17,10 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, or 2 with one sentence for a user's mistake."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    from crossalign import commands
+    from crossalign.commands import COMMANDS
 
     try:
-        return getattr(commands, options.command)(options)
+        return COMMANDS[options.command](options)
     except UserError as error:
         print(f"crossalign: {error}", file=sys.stderr)
         return 2
@@ -39,7 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=LEARN,
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--cache", type=Path, default=Path(os.environ.get("CROSSALIGN_CACHE", "cache")), help="folder of the cached runs (default: ./cache, or $CROSSALIGN_CACHE)")
+    common.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(os.environ.get("CROSSALIGN_CACHE", "cache")),
+        help="folder of the cached runs (default: ./cache, or $CROSSALIGN_CACHE)",
+    )
     common.add_argument("--json", action="store_true", help="print JSON for machines")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands, common)
@@ -67,18 +72,64 @@ def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentPars
     add = run.add_argument
     add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
     add("--task", required=True, metavar="T", help="xcopa, xstorycloze, belebele, flores")
-    add("--languages", type=_words, default=(), metavar="a,b", help="codes, comma-separated (default: all; the pivot is always added)")
+    add(
+        "--languages",
+        type=_words,
+        default=(),
+        metavar="a,b",
+        help="codes, comma-separated (default: all; the pivot is always added)",
+    )
     add("--pivot", metavar="CODE", help="language to align with (default: the task's English)")
     add("--data", type=Path, metavar="DIR", help="read local files in the upstream schema instead of the Hub")
-    add("--limit", type=_limit, metavar="N", help="first N instances, or 'all' (default: all; flores: 100, as in the papers)")
-    add("--shots", type=int, default=0, metavar="K", help="solved examples before each prompt: the first K of the development split, or of the test split (then left out) where there is none")
-    add("--protocol", metavar="P", help="belebele: letters (A-D, as published) or options (texts); xcopa: options, or harness (lm-evaluation-harness to the letter)")
-    add("--connectors", choices=("repaired", "data"), default="repaired", help="xcopa: cause/effect repaired against English COPA, or as in the data")
-    add("--pooling", type=_words, default=("last_token", "weighted_mean"), metavar="a,b", help=f"of {', '.join(POOLINGS)} (default: last_token,weighted_mean)")
+    add(
+        "--limit",
+        type=_limit,
+        metavar="N",
+        help="first N instances, or 'all' (default: all; flores: 100, as in the papers)",
+    )
+    add(
+        "--shots",
+        type=int,
+        default=0,
+        metavar="K",
+        help="solved examples before each prompt: the first K of the development split, or of the test split (then left out) where there is none",
+    )
+    add(
+        "--protocol",
+        metavar="P",
+        help="belebele: letters (A-D, as published) or options (texts); xcopa: options, or harness (lm-evaluation-harness to the letter)",
+    )
+    add(
+        "--connectors",
+        choices=("repaired", "data"),
+        default="repaired",
+        help="xcopa: cause/effect repaired against English COPA, or as in the data",
+    )
+    add(
+        "--pooling",
+        type=_words,
+        default=("last_token", "weighted_mean"),
+        metavar="a,b",
+        help=f"of {', '.join(POOLINGS)} (default: last_token,weighted_mean)",
+    )
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on a CPU, bfloat16 on a GPU")
-    add("--device", metavar="D", help="cpu, cuda, cuda:1, or auto for a model larger than one GPU (default: cuda if there is one)")
-    add("--batch-tokens", type=int, metavar="N", help="tokens of one pass (default: 1024 on a CPU, 16384 on a GPU); lower it if memory runs out")
-    add("--keep-states", choices=("none", "float16", "float32"), default="none", help="keep pooled hidden states (for maps and later metrics)")
+    add(
+        "--device",
+        metavar="D",
+        help="cpu, cuda, cuda:1, or auto for a model larger than one GPU (default: cuda if there is one)",
+    )
+    add(
+        "--batch-tokens",
+        type=int,
+        metavar="N",
+        help="tokens of one pass (default: 1024 on a CPU, 16384 on a GPU); lower it if memory runs out",
+    )
+    add(
+        "--keep-states",
+        choices=("none", "float16", "float32"),
+        default="none",
+        help="keep pooled hidden states (for maps and later metrics)",
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -96,6 +147,11 @@ def _limit(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of instances, or 'all'")
     return value
+
+
+def run_command_line() -> None:
+    """Entry point of the installed `crossalign` command."""
+    sys.exit(main())
 
 
 if __name__ == "__main__":

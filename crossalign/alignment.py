@@ -153,9 +153,7 @@ def relabelled_rate(
     rates = []
     for shift in range(1, n):
         order = (np.arange(n) + shift) % n
-        shifted = OptionCosines(
-            cosines.cross[..., order], cosines.pivot, cosines.language[..., order, :][..., order]
-        )
+        shifted = OptionCosines(cosines.cross[..., order], cosines.pivot, cosines.language[..., order, :][..., order])
         rates.append(_mean(aligned(metric(shifted, gold))))
     return np.mean(rates, axis=0) if rates else np.full(cosines.cross.shape[1], np.nan)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from crossalign.similarity import OptionCosines, option_cosines, sentence_matche
 from crossalign.statistics import rate
 
 
+@runtime_checkable
 class LayerReader(Protocol):
     """Gives the states of all instances at one layer (see `crossalign.store.scratch.Scratch`)."""
 

@@ -38,7 +38,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def list(options: Namespace) -> int:  # noqa: A001 - named as on the command line
+def list_all(options: Namespace) -> int:
     """Shows the runs in the cache."""
     runs, problems = list_runs(options.cache)
     rows = [_row(r) for r in runs]
@@ -67,11 +67,7 @@ def summary(options: Namespace) -> int:
 
 def verify(options: Namespace) -> int:
     """Checks checksums; exit status 1 when something is damaged."""
-    problems: list = []  # type: ignore[valid-type]
-    if options.run:
-        runs = [find_run(options.cache, options.run)]
-    else:
-        runs, problems = list_runs(options.cache)
+    runs, problems = ([find_run(options.cache, options.run)], []) if options.run else list_runs(options.cache)
     for one in runs:
         problems += verify_run(one)
     if options.json:
@@ -113,7 +109,7 @@ def _row(one: Run) -> dict:
 def _text(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, tuple | type([])):
+    if isinstance(value, tuple | list):
         return f"{len(value)}: {', '.join(value[:8])}{' …' if len(value) > 8 else ''}"
     return value
 
@@ -142,7 +138,9 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
         cells = [f"{mine.rate[m]:.3f} @{mine.layer[m]}" if m in mine.index else None for m in metrics]
         accuracy = _interval(record["accuracy"], record["accuracy_low"], record["accuracy_high"])
         rows.append([record["language"], record["name"], record["n"], accuracy, *cells])
-    note = f"Alignment with {one.spec.pivot}, pooling {pooling}: highest rate over layers @ that layer (0 = embeddings)."
+    note = (
+        f"Alignment with {one.spec.pivot}, pooling {pooling}: highest rate over layers @ that layer (0 = embeddings)."
+    )
     console.print_table(one.run_id, ["language", "name", "n", "accuracy", *metrics], rows, note)
     shown = related[(related["pooling"] == pooling) & related["r"].notna()]
     if len(shown):
@@ -156,3 +154,6 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
 
 def _interval(value: float, low: float, high: float) -> str | None:
     return None if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+COMMANDS = {"run": run, "list": list_all, "summary": summary, "verify": verify, "export": export}

@@ -204,7 +204,9 @@ class Computation:
         names = [states.loaded.instances[i].instance_id for i in np.flatnonzero(bad)]
         counts["nonfinite"] = len(names)
         if names:
-            self.observer.say(f"{len(names)} instances have NaN or infinite values and are left out: {', '.join(names[:5])}")
+            self.observer.say(
+                f"{len(names)} instances have NaN or infinite values and are left out: {', '.join(names[:5])}"
+            )
         return names
 
     def _align(self, folder: Path, pivot: LanguageStates, states: LanguageStates) -> None:

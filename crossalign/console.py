@@ -26,7 +26,13 @@ class Progressing:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description:>12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns, console=self.console)
         self.task: Any = None
 
@@ -81,7 +87,7 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if hasattr(value, "item"):
         value = value.item()
-    if value is None or value != value or isinstance(value, float) and value in (float("inf"), float("-inf")):
+    if value is None or value != value or (isinstance(value, float) and value in (float("inf"), float("-inf"))):
         return None
     return value if isinstance(value, str | int | float | bool) else str(value)
 

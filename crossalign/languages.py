@@ -172,9 +172,7 @@ def nearest(text: str, codes: Iterable[str], n: int = 3) -> list[str]:
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}.")
     words = _words(text)
-    scores = {
-        code: max(_similarity(words, label) for label in _labels(code)) for code in dict.fromkeys(codes)
-    }
+    scores = {code: max(_similarity(words, label) for label in _labels(code)) for code in dict.fromkeys(codes)}
     ranked = sorted(scores, key=lambda code: -scores[code])
     return [code for code in ranked if scores[code] >= SUGGESTION_CUTOFF][:n]
 

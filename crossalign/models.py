@@ -56,7 +56,7 @@ class LanguageModel:
 
 
 def default_device() -> str:
-    """"cuda" where there is a GPU, else "cpu"."""
+    """ "cuda" where there is a GPU, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -88,7 +88,8 @@ def load(name: str, dtype: str, device: str) -> LanguageModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = _loading(
-            name, lambda: transformers.AutoModelForCausalLM.from_pretrained(name, dtype=DTYPES[dtype], **placement, **common)
+            name,
+            lambda: transformers.AutoModelForCausalLM.from_pretrained(name, dtype=DTYPES[dtype], **placement, **common),
         )
         tokenizer = _loading(name, lambda: transformers.AutoTokenizer.from_pretrained(name, **common))
     if device != "auto":
@@ -133,7 +134,9 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise UserError(f"The device {device!r} is not available here: use --device cpu, or a GPU that exists.") from None
+        raise UserError(
+            f"The device {device!r} is not available here: use --device cpu, or a GPU that exists."
+        ) from None
 
 
 def _loading(name: str, load_one: Callable[[], Any]) -> Any:
@@ -175,7 +178,9 @@ def identity(name: str, memo: Path | None = None) -> str:
     folder = Path(name)
     if folder.is_dir():
         if not has_weights(folder):
-            raise UserError(f"The folder {name} holds no weights (*.safetensors): give the folder that save_pretrained wrote.")
+            raise UserError(
+                f"The folder {name} holds no weights (*.safetensors): give the folder that save_pretrained wrote."
+            )
         return "files:" + _folder_digest(folder, memo)
     import transformers
 

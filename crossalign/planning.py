@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from crossalign import tasks
 from crossalign.schema import POOLINGS, RunSpec, UserError, content_digest
@@ -17,6 +17,7 @@ BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Default tokens of a pass: on a CPU the activations of a layer should stay in its caches."""
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Hears how a run gets on."""
 

@@ -34,7 +34,9 @@ class Agreement(NamedTuple):
         return f"log-likelihoods differ by {self.loglik:.1e} nats, states by {self.state:.1e} of their largest value"
 
 
-def choose_trees(model: LanguageModel, poolings: Sequence[str], sample: Sequence[TokenizedInstance]) -> tuple[bool, str]:
+def choose_trees(
+    model: LanguageModel, poolings: Sequence[str], sample: Sequence[TokenizedInstance]
+) -> tuple[bool, str]:
     """Whether token trees may be used for this model, and why; falls back to plain batches, which are checked too.
 
     Raises:

@@ -97,10 +97,10 @@ class Encoder:
                 length = len(prefix.tokens)
                 cut = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in group if r.pooled < 0]
                 prefixed += trees(cut, ratio) if cut else []
-                group = [r for r in group if r.pooled >= 0]
-            if group:
-                longest = max(len(r.run) for r in group)
-                plain += trees(group, ratio) if self.with_trees and self._within_window(longest) else chains(group)
+            rest = [r for r in group if prefix is None or r.pooled >= 0]
+            if rest:
+                longest = max(len(r.run) for r in rest)
+                plain += trees(rest, ratio) if self.with_trees and self._within_window(longest) else chains(rest)
         jobs: list[tuple[Batch, Prefix | None]] = [(batch, None) for batch in batches(plain, self.batch_tokens)]
         return jobs + [(batch, prefix) for batch in batches(prefixed, self.batch_tokens)]
 

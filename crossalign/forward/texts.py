@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from crossalign.forward.token_tree import Request
 from crossalign.schema import Instance, UserError
@@ -11,6 +11,7 @@ from crossalign.schema import Instance, UserError
 Tokens = tuple[int, ...]
 
 
+@runtime_checkable
 class Tokenize(Protocol):
     """Texts → token ids with the tokenizer's default special tokens."""
 

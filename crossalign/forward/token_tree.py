@@ -7,6 +7,7 @@ a causal model gives every token of the tree the state it has in each of the tex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def trees(requests: Sequence[Request], linear_to_attention: float) -> list[Token
             with a short common beginning (a BOS token) are run apart.
     """
     ordered = sorted(requests, key=lambda r: r.run)
-    shared = [0] + [_common(a.run, b.run) for a, b in zip(ordered, ordered[1:], strict=False)]
+    shared = [0] + [_common(a.run, b.run) for a, b in pairwise(ordered)]
     pieces = _pieces(ordered, shared, linear_to_attention / ATTENTION_COST)
     return [_merged(ordered[a:b], [0, *shared[a + 1 : b]]) for a, b in pieces]
 

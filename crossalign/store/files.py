@@ -88,7 +88,11 @@ def stream_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str,
     offset = 0
     for name, shape in shapes.items():
         length = int(np.prod(shape)) * size
-        header[name] = {"dtype": "F16" if size == 2 else "F32", "shape": list(shape), "data_offsets": [offset, offset + length]}
+        header[name] = {
+            "dtype": "F16" if size == 2 else "F32",
+            "shape": list(shape),
+            "data_offsets": [offset, offset + length],
+        }
         offset += length
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)

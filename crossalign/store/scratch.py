@@ -68,7 +68,7 @@ class Scratch:
         return np.concatenate([f.get_slice(f"{pooling}.{what}")[layer] for f in self._files])
 
     def small(self, name: str) -> np.ndarray:
-        """"logliks" [N, K] or "too_long" [N] of all instances."""
+        """ "logliks" [N, K] or "too_long" [N] of all instances."""
         return np.concatenate([f.get_tensor(name) for f in self._files])
 
     def tokens(self) -> Int[np.ndarray, "3"]:

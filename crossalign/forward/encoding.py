@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ MIN_PREFIX = 32
 """Shorter common beginnings of prompts are not worth a cache of keys and values."""
 
 HEAD_ROWS = 256
-"""Rows of logits that are turned to float32 at once; bounds memory for large vocabularies."""
+"""Positions whose logits exist at once; bounds memory for large vocabularies."""
 
 Progress = Callable[[int], None]
 """Called with the number of tokens just run."""
@@ -44,23 +45,32 @@ class Prefix(NamedTuple):
     keys_values: list[tuple[torch.Tensor, torch.Tensor]]
 
 
-class _Tap:
-    """Forward hook on the decoder: takes its hidden states, and lets only the wanted positions on to the head.
+@contextmanager
+def _head_only(model: Any, decoder: Any) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+    """Hidden states → logits by the model's own output head, whatever it does (scaling, soft-capping).
 
-    Works for any class of causal model, because each applies its own head (scaling, soft-capping) to what the
-    decoder returns; the vocabulary-sized logits exist only where a token is scored.
+    The model is called with a decoder that hands the given states through, so no class of model needs a branch here,
+    and vocabulary-sized logits exist only for the positions where a token is scored.
     """
+    from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-    def __init__(self) -> None:
-        self.states: tuple[torch.Tensor, ...] = ()
-        self.positions: torch.Tensor | None = None
+    hidden: list[torch.Tensor] = []
+    had_own = "forward" in vars(decoder)
+    original = decoder.forward
+    decoder.forward = lambda *args, **kwargs: BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden[0])
 
-    def __call__(self, module: Any, inputs: Any, output: Any) -> Any:
-        self.states = output.hidden_states or ()
-        if self.positions is not None:
-            last = output.last_hidden_state
-            output.last_hidden_state = last.reshape(-1, last.shape[-1])[self.positions.to(last.device)][None]
-        return output
+    def logits(states: torch.Tensor) -> torch.Tensor:
+        hidden[:] = [states[None]]
+        ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+        return model(input_ids=ids, use_cache=False).logits[0]
+
+    try:
+        yield logits
+    finally:
+        if had_own:
+            decoder.forward = original
+        else:
+            del decoder.forward
 
 
 class Encoder:
@@ -145,21 +155,15 @@ class Encoder:
         self, batch: Batch, prefix: Prefix | None, pooler: Pooler
     ) -> tuple[list[tuple[int, float]], dict[str, torch.Tensor]]:
         scored = _ScoredPositions(batch)
-        tap = _Tap()
-        tap.positions = scored.positions
-        arguments = self._arguments(batch, prefix)
         wanted = len(pooler.slots) > 0
-        hook = self.model.decoder.register_forward_hook(tap)
-        try:
-            # Without anything to score the output head is not run at all.
-            module = self.model.model if len(scored.slots) else self.model.decoder
-            if not len(scored.slots):
-                tap.positions = None
-            output = module(**arguments, output_hidden_states=wanted)
-        finally:
-            hook.remove()
-        scores = scored.logliks(output.logits[0]) if len(scored.slots) else []
-        return scores, pooler(tap.states) if wanted else {}
+        output = self.model.decoder(**self._arguments(batch, prefix), output_hidden_states=wanted)
+        scores: list[tuple[int, float]] = []
+        if scored.slots:
+            last = output.last_hidden_state
+            states = last.reshape(-1, last.shape[-1])[scored.positions.to(last.device)]
+            with _head_only(self.model.model, self.model.decoder) as logits:
+                scores = scored.logliks(states, logits)
+        return scores, pooler(output.hidden_states) if wanted else {}
 
     def _arguments(self, batch: Batch, prefix: Prefix | None) -> dict[str, Any]:
         device = self.model.device
@@ -224,9 +228,15 @@ class _ScoredPositions:
         self._rows, self._targets = torch.from_numpy(inverse), torch.tensor(targets, dtype=torch.long)
         self._firsts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
-    def logliks(self, logits: Float[torch.Tensor, "position vocabulary"]) -> list[tuple[int, float]]:
-        """(slot, log-likelihood in nats) of every scored request."""
-        normalisers = torch.cat([chunk.float().logsumexp(-1) for chunk in logits.split(HEAD_ROWS)])
-        rows, targets = self._rows.to(logits.device), self._targets.to(logits.device)
-        chosen = (logits[rows, targets].float() - normalisers[rows]).cpu().numpy().astype(np.float64)
+    def logliks(
+        self, states: Float[torch.Tensor, "position hidden"], head: Callable[[torch.Tensor], torch.Tensor]
+    ) -> list[tuple[int, float]]:
+        """(slot, log-likelihood in nats) of every scored request; logits exist for `HEAD_ROWS` positions at a time."""
+        chosen = np.empty(len(self._rows))
+        for start in range(0, len(states), HEAD_ROWS):
+            logits = head(states[start : start + HEAD_ROWS]).float()
+            normalisers = logits.logsumexp(-1)
+            here = (self._rows >= start) & (self._rows < start + HEAD_ROWS)
+            rows, targets = self._rows[here].to(logits.device) - start, self._targets[here].to(logits.device)
+            chosen[here.numpy()] = (logits[rows, targets] - normalisers[rows]).cpu().double().numpy()
         return list(zip(self.slots, np.add.reduceat(chosen, self._firsts).tolist(), strict=True))

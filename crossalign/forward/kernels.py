@@ -50,12 +50,15 @@ def choose_linear(model: nn.Module, rows: int) -> tuple[str, str]:
 
 
 def prepack(model: nn.Module, rows: int) -> None:
-    """Replaces every float32 `nn.Linear` of the model by its prepacked form, in place; the old weight is freed."""
+    """Replaces every float32 `nn.Linear` of the model by its prepacked form, in place; the old weights are freed."""
     with torch.inference_mode():
         for module in list(model.modules()):
             for name, child in list(module.named_children()):
                 if type(child) is nn.Linear and child.weight.dtype == torch.float32:
                     setattr(module, name, PrepackedLinear(child, rows))
+        # What is left (embeddings, norms) still refers to the mapped weight file and would keep all of it in memory.
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
 
 
 def keep_heap() -> None:

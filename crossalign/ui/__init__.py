@@ -1,0 +1,1 @@
+"""What the pages share: cached readers and small pieces of interface."""

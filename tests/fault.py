@@ -1,0 +1,232 @@
+"""Helpers of the tests that break things: commands that can be killed in the middle, and small damaged inputs.
+
+Run as a script it is a server: it imports the package once and forks a process for each command, so that a kill costs
+a fraction of a second and not the seconds that importing torch takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {
+    "PYTHONPATH": str(ROOT),
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+"""Audit events of the interpreter that change the file system; opening a file to write is counted too."""
+
+
+class Job:
+    """A command that runs in its own process; its output lies in files."""
+
+    def __init__(self, server: Server, pid: int, stem: Path) -> None:
+        self.server, self.pid, self.stem = server, pid, stem
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """The exit status; -9 for a killed process."""
+        return self.server.ask({"wait": self.pid})
+
+    @property
+    def errors(self) -> str:
+        return self.stem.with_suffix(".err").read_text(encoding="utf-8")
+
+    @property
+    def events(self) -> list[dict]:
+        """What `--json` reported so far."""
+        return events_in(self.errors)
+
+
+class Server:
+    """Starts commands cheaply; see the module."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.count = folder, 0
+        environment = os.environ | ENVIRONMENT
+        command = [sys.executable, str(Path(__file__))]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+        )
+
+    def ask(self, question: dict) -> int:
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        return int(self.process.stdout.readline())
+
+    def start(self, arguments: Iterable[str], **faults: Any) -> Job:
+        """Args: faults: `die_at` the n-th change below the folder `within`; `file_bytes` a limit of file sizes."""
+        self.count += 1
+        stem = self.folder / f"job-{self.count}"
+        pid = self.ask({"arguments": [str(a) for a in arguments], "stem": str(stem), "faults": faults})
+        return Job(self, pid, stem)
+
+    def run(self, arguments: Iterable[str], **faults: Any) -> Job:
+        """Runs a command to its end, which must be a good one."""
+        job = self.start(arguments, **faults)
+        status = job.wait()
+        assert status == 0, job.errors
+        return job
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(timeout=20)
+
+
+def events_in(text: str) -> list[dict]:
+    """The JSON lines of a text; a killed process may leave half a line."""
+    found = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [e for e in found if isinstance(e, dict)]
+
+
+def advanced(events: Iterable[dict]) -> dict[str, int]:
+    """Stage → instances that were computed in it."""
+    totals: dict[str, int] = {}
+    name = ""
+    for event in events:
+        if event["event"] == "stage":
+            name = event["name"]
+        elif event["event"] == "advance":
+            totals[name] = totals.get(name, 0) + event["amount"]
+    return totals
+
+
+def run_folder(cache: Path) -> Path:
+    """The folder of the only run in a cache."""
+    (path,) = cache.glob("*/run.json")
+    return path.parent
+
+
+def parts_of(cache: Path) -> dict[str, Any]:
+    """Path within the run → content, for all complete parts; manifests without times and machine."""
+    folder = run_folder(cache) / "parts"
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and not name.startswith("."):
+            found[name] = path.read_bytes()
+            if path.name == "manifest.json":
+                found[name] = {k: v for k, v in json.loads(found[name]).items() if k != "provenance"}
+    return found
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Path → time of change and size of every file below a folder."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.stat().st_size) for p in files}
+
+
+def temporaries(cache: Path) -> list[str]:
+    """Names that unfinished writing leaves."""
+    return [str(p.relative_to(cache)) for p in cache.rglob("*") if p.name.endswith(".tmp")]
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A small file system of its own; yields a function that mounts it anew with other options. Needs root."""
+    import pytest
+
+    folder.mkdir(parents=True, exist_ok=True)
+    first = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        made = subprocess.run(first, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        made = False
+    if not made:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True) and None
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def said(capsys: Any) -> str:
+    """The one sentence a command that failed has told on standard error, after checking that it is one."""
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    lines = [line for line in errors.splitlines() if line.startswith("crossalign: ")]
+    assert len(lines) == 1, errors
+    assert errors.splitlines()[-1] == lines[0], errors
+    assert lines[0].rstrip().endswith((".", "'all'")), lines[0]
+    return lines[0]
+
+
+def _child(question: dict) -> None:
+    """Becomes the command; never returns."""
+    for number, suffix in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(question["stem"] + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    faults = question["faults"]
+    if "file_bytes" in faults:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (faults["file_bytes"], faults["file_bytes"]))
+    if "die_at" in faults:
+        _die_at(faults["die_at"], faults["within"])
+    from crossalign.__main__ import main
+
+    status = 70
+    try:
+        status = main(question["arguments"])
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _die_at(count: int, within: str) -> None:
+    """Kills this process, as the power would, just before its count-th change below a folder."""
+    left = [count]
+
+    def hook(event: str, arguments: tuple) -> None:
+        writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wax"
+        if (event in CHANGES or writes) and str(arguments[0]).startswith(within):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def _serve() -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
+
+    import crossalign.commands
+    import crossalign.computation
+    import crossalign.tables
+
+    torch.set_num_threads(1)
+    # The choice of kernel is measured, so two fresh runs may differ in it; here every run makes the same.
+    crossalign.computation.choose_linear = lambda model, rows: ("torch", "fixed by the test")
+    for line in sys.stdin:
+        question = json.loads(line)
+        if "wait" in question:
+            answer = os.waitstatus_to_exitcode(os.waitpid(question["wait"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _child(question)
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,211 @@
+"""Token trees: what is shared, what sees what, when texts are run apart, and how rows are batched."""
+
+import random
+
+import numpy as np
+import pytest
+
+from crossalign.forward.token_tree import ATTENTION_COST, Request, batches, chains, common_prefix, trees
+
+SHARE_ALWAYS = 1e12
+"""Linear layers so dear that one tree is always the cheapest."""
+
+PASSAGE = tuple(range(100, 200))
+
+
+def _random_texts(seed: int, count: int = 9) -> list[Request]:
+    """Texts over three letters after a BOS (1): many share beginnings, some are equal or prefixes of others."""
+    rng = random.Random(seed)
+    texts = [(1, *rng.choices((7, 8, 9), k=rng.randint(1, 7))) for _ in range(count)]
+    return [
+        Request(t, scored=i, start=rng.randint(1, len(t) - 1)) if i % 3 == 0 else Request(t, pooled=i)
+        for i, t in enumerate(texts)
+    ]
+
+
+def _slow_mask(tree) -> np.ndarray:
+    """Each token's ancestors, found by walking back to the nearest earlier token that is one step less deep."""
+    allowed = np.zeros((len(tree), len(tree)), dtype=bool)
+    for i in range(len(tree)):
+        node = i
+        while True:
+            allowed[i, node] = True
+            if tree.depths[node] == 0:
+                break
+            node = max(j for j in range(node) if tree.depths[j] == tree.depths[node] - 1)
+    return allowed
+
+
+def _distinct_prefixes(requests) -> int:
+    return len({r.run[:length] for r in requests for length in range(1, len(r.run) + 1)})
+
+
+def _cost(forest, linear_to_attention: float) -> float:
+    """Linear work of every token plus attention work of every pair of tokens of a tree."""
+    return sum(len(t) * linear_to_attention + ATTENTION_COST * len(t) ** 2 for t in forest)
+
+
+def _merge(*texts: tuple[int, ...]):
+    """The texts as one tree."""
+    (tree,) = trees([Request(t, pooled=i) for i, t in enumerate(texts)], SHARE_ALWAYS)
+    return tree
+
+
+def _answered(forest) -> list[Request]:
+    return sorted(r for tree in forest for r in tree.requests)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_token_sees_itself_and_its_ancestors_only(seed):
+    (tree,) = trees(_random_texts(seed), SHARE_ALWAYS)
+    np.testing.assert_array_equal(tree.mask(), _slow_mask(tree))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_texts_last_token_sees_is_that_text(seed):
+    (tree,) = trees(_random_texts(seed), SHARE_ALWAYS)
+    for request, path in zip(tree.requests, tree.paths, strict=True):
+        assert tuple(tree.tokens[path]) == request.run
+        assert tree.depths[path].tolist() == list(range(len(request.run)))
+        assert np.flatnonzero(tree.mask()[path[-1]]).tolist() == path.tolist()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_tree_holds_each_distinct_prefix_once(seed):
+    requests = _random_texts(seed)
+    (tree,) = trees(requests, SHARE_ALWAYS)
+    assert len(tree) == _distinct_prefixes(requests)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("ratio", [1.0, 30.0, SHARE_ALWAYS])
+def test_the_order_of_requests_does_not_matter(seed, ratio):
+    requests = _random_texts(seed)
+    shuffled = random.Random(seed + 100).sample(requests, len(requests))
+    forests = (trees(requests, ratio), trees(shuffled, ratio))
+    shapes = [sorted((t.tokens.tolist(), t.depths.tolist(), t.ends.tolist()) for t in forest) for forest in forests]
+    assert shapes[0] == shapes[1]
+    assert _answered(forests[0]) == _answered(forests[1]) == sorted(requests)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 3.0, 30.0, 300.0, 1e5, SHARE_ALWAYS])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_chosen_split_never_costs_more_than_one_tree(seed, ratio):
+    requests = _random_texts(seed, count=14)
+    forest = trees(requests, ratio)
+    assert _cost(forest, ratio) <= _cost(trees(requests, SHARE_ALWAYS), ratio)
+    assert _answered(forest) == sorted(requests)
+
+
+def test_texts_that_share_only_the_bos_are_run_apart():
+    # Apart: 2 * 11² = 242 pairs; together: 21² = 441. Saving one token of 30 / ATTENTION_COST = 10 pairs does not pay.
+    texts = [Request((1, *range(10, 20)), pooled=0), Request((1, *range(30, 40)), pooled=1)]
+    assert [len(t) for t in trees(texts, 30.0)] == [11, 11]
+
+
+@pytest.mark.parametrize("linear_to_attention", [1.0, 30.0, 3e4])
+def test_a_long_passage_is_shared_whatever_the_model(linear_to_attention):
+    # 100 shared tokens and 2 * 5 of their own: 110² < 2 * 105², so even attention alone is cheaper together.
+    texts = [Request((*PASSAGE, *range(first, first + 5)), pooled=first) for first in (10, 20)]
+    assert [len(t) for t in trees(texts, linear_to_attention)] == [110]
+
+
+def test_a_text_apart_does_not_take_the_others_apart():
+    # The two that share the passage stay one tree of 1 + 100 + 2 tokens; the third shares only the BOS with them.
+    texts = [
+        Request((1, *PASSAGE, 10), pooled=0),
+        Request((1, *range(300, 350)), pooled=1),
+        Request((1, *PASSAGE, 11), pooled=2),
+    ]
+    assert sorted(len(t) for t in trees(texts, 30.0)) == [51, 103]
+
+
+@pytest.mark.parametrize("linear_to_attention", [0.0, 1.0, 1e6])
+def test_equal_texts_share_everything(linear_to_attention):
+    (tree,) = trees([Request((1, 5, 6), pooled=i) for i in range(4)], linear_to_attention)
+    assert tree.tokens.tolist() == [1, 5, 6]
+    assert [p.tolist() for p in tree.paths] == [[0, 1, 2]] * 4
+    assert sorted(r.pooled for r in tree.requests) == [0, 1, 2, 3]
+
+
+def test_a_text_that_begins_another_is_part_of_its_path():
+    tree = _merge((1, 5), (1, 5, 6, 7), (1, 5, 8))
+    assert tree.tokens.tolist() == [1, 5, 6, 7, 8]
+    assert tree.depths.tolist() == [0, 1, 2, 3, 2]
+    assert tree.ends.tolist() == [5, 5, 4, 4, 5]
+    assert [p.tolist() for p in tree.paths] == [[0, 1], [0, 1, 2, 3], [0, 1, 4]]
+
+
+def test_texts_without_a_common_token_are_never_one_tree():
+    forest = trees([Request((5, 6), pooled=0), Request((7, 8), pooled=1)], SHARE_ALWAYS)
+    assert sorted(t.tokens.tolist() for t in forest) == [[5, 6], [7, 8]]
+
+
+def test_a_score_alone_does_not_run_its_last_token():
+    assert Request((1, 5, 6), scored=0, start=2).run == (1, 5)
+    assert Request((1, 5, 6), pooled=0, scored=0, start=2).run == (1, 5, 6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chains_run_every_distinct_text_by_itself(seed):
+    requests = _random_texts(seed, count=20)
+    rows = chains(requests)
+    assert sorted(tuple(row.tokens) for row in rows) == sorted({r.run for r in requests})
+    assert all(row.depths.tolist() == list(range(len(row))) for row in rows)
+    assert _answered(rows) == sorted(requests)
+
+
+def test_no_request_gives_no_chain():
+    assert chains([]) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "starts", "length"),
+    [
+        ([], [], 0),
+        ([(1, 2, 3, 4), (1, 2, 3, 5)], [3, 3], 2),  # the token before the first scored one must still be run
+        ([(1, 2, 3, 4), (1, 2, 3, 5)], [2, 3], 1),
+        ([(1, 2, 3, 4, 5), (1, 2, 7, 4, 5)], [4, 4], 2),
+        ([(1, 2, 3, 4, 5), (6, 2, 3, 4, 5)], [4, 4], 0),
+        ([(1, 2, 3, 4, 5)], [4], 3),
+        ([(1, 2, 3, 4), (1, 2, 3, 4, 5, 6)], [3, 4], 2),
+    ],
+)
+def test_the_common_prefix_ends_before_every_scored_token(texts, starts, length):
+    requests = [Request(t, scored=i, start=s) for i, (t, s) in enumerate(zip(texts, starts, strict=True))]
+    assert common_prefix(requests) == length
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_common_prefix_equals_a_token_by_token_comparison(seed):
+    rng = random.Random(seed)
+    begin = tuple(rng.choices(range(50), k=rng.randint(1, 40)))
+    requests = []
+    for i in range(5):
+        tokens = begin + tuple(rng.choices(range(3), k=rng.randint(2, 6)))
+        requests.append(Request(tokens, scored=i, start=rng.randint(len(begin), len(tokens) - 1)))
+    slow = 0
+    while all(slow < r.start - 1 and r.tokens[slow] == requests[0].tokens[slow] for r in requests):
+        slow += 1
+    assert common_prefix(requests) == slow
+
+
+@pytest.mark.parametrize("budget", [1, 8, 20, 64, 10_000])
+def test_batches_respect_the_budget_and_lose_nothing(budget):
+    rng = random.Random(budget)
+    rows = chains([Request(tuple(rng.choices(range(99), k=rng.randint(1, 20))), pooled=i) for i in range(40)])
+    made = batches(rows, budget)
+    assert all(batch.padded <= budget or len(batch.rows) == 1 for batch in made)
+    assert all(batch.padded == len(batch.rows) * max(len(r) for r in batch.rows) for batch in made)
+    assert _answered([r for batch in made for r in batch.rows]) == _answered(rows)
+
+
+def test_batches_put_rows_of_like_length_together():
+    lengths = [3, 9, 3, 9, 3, 9]
+    rows = [chains([Request((i,) * n, pooled=i)])[0] for i, n in enumerate(lengths)]
+    # 27 tokens hold three rows of 9, then three of 3: no padding at all.
+    assert [[len(r) for r in b.rows] for b in batches(rows, 27)] == [[9, 9, 9], [3, 3, 3]]
+
+
+def test_no_row_gives_no_batch():
+    assert batches([], 10) == []

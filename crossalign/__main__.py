@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print JSON for machines")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands, common)
+    commands.add_parser("demo", parents=[common], help="compute the default run: offline, in about a minute")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
     summary.add_argument("run", metavar="RUN", help="run id, or its beginning")
@@ -71,7 +72,7 @@ def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentPars
     )
     add = run.add_argument
     add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
-    add("--task", required=True, metavar="T", help="xcopa, xstorycloze, belebele, flores")
+    add("--task", required=True, metavar="T", help="xcopa, xstorycloze, belebele, flores, miniature-copa")
     add(
         "--languages",
         type=_words,

@@ -38,6 +38,21 @@ def run(options: Namespace) -> int:
     return 0
 
 
+def demo(options: Namespace) -> int:
+    """Computes the default run, which needs nothing but the package."""
+    from crossalign.miniature.control import NOTE, control_folder
+    from crossalign.pipeline import run as compute
+    from crossalign.planning import RunRequest
+
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        observer.say("The default run: an untrained control model on original texts in ten languages")
+        model = str(control_folder(options.cache))
+        request = RunRequest(model, "miniature-copa", cache=options.cache, device="cpu", note=NOTE)
+        finished = compute(request, observer)
+    _show(finished, finished.spec.poolings[0], options.json)
+    return 0
+
+
 def list_all(options: Namespace) -> int:
     """Shows the runs in the cache."""
     runs, problems = list_runs(options.cache)
@@ -97,7 +112,7 @@ def _row(one: Run) -> dict:
     wanted = one.facts.get("languages", languages)
     return {
         "run_id": one.run_id,
-        "model": spec.model,
+        "model": spec.model_name,
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "languages": languages,
@@ -156,4 +171,4 @@ def _interval(value: float, low: float, high: float) -> str | None:
     return None if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-COMMANDS = {"run": run, "list": list_all, "summary": summary, "verify": verify, "export": export}
+COMMANDS = {"run": run, "demo": demo, "list": list_all, "summary": summary, "verify": verify, "export": export}

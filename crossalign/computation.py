@@ -52,6 +52,7 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "max_length": model.max_length,
         "languages": plan.languages,
+        "note": plan.request.note,
     }
     return execution, facts
 

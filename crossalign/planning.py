@@ -52,6 +52,7 @@ class RunRequest:
         languages: codes besides the pivot; empty for all that the data hold.
         limit: first N instances; None for the task's default, 0 for all.
         keep_states: "none", "float16" or "float32".
+        note: a sentence about the run, shown with it.
     """
 
     model: str
@@ -69,6 +70,7 @@ class RunRequest:
     batch_tokens: int | None = None
     keep_states: str = "none"
     cache: Path = Path("cache")
+    note: str = ""
 
 
 @dataclass

@@ -167,6 +167,67 @@ def said(capsys: Any) -> str:
     return lines[0]
 
 
+def write_xcopa(folder: Path, count: int, languages: Iterable[str] = ("en", "it", "sw"), first: int = 0) -> Path:
+    """A data folder with XCOPA rows `first`…, ids from 0, and a development split of five."""
+    from conftest import xcopa_row
+
+    for language in languages:
+        inside = folder / ("copa_en" if language == "en" else f"xcopa/{language}")
+        inside.mkdir(parents=True, exist_ok=True)
+        for split, numbers in (("test", range(first, first + count)), ("val", range(900, 905))):
+            rows = (json.dumps(xcopa_row(language, i), ensure_ascii=False) + "\n" for i in numbers)
+            (inside / f"{split}.{language}.jsonl").write_text("".join(rows), encoding="utf-8")
+    return folder
+
+
+def write_belebele(folder: Path, questions: Iterable[tuple[int, int]]) -> Path:
+    """A data folder with Belebele rows (passage, question number) in English and Swahili."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for code in ("eng_Latn", "swh_Latn"):
+        rows = []
+        for passage, number in questions:
+            text = f"{code} passage {passage}, which is long enough to be worth sharing between its questions."
+            row = {"link": f"p{passage}", "question_number": number, "flores_passage": text, "dialect": code}
+            row |= {f"mc_answer{i}": f"Answer {i * (passage + number + 1)}" for i in range(1, 5)}
+            rows.append(row | {"question": f"What is {number}?", "correct_answer_num": str(number % 4 + 1)})
+        (folder / f"{code}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    return folder
+
+
+def edit(data: Path, language: str, line: int, change: dict | bytes) -> Path:
+    """Changes fields of a row (`...` removes one), or replaces its line; returns the file."""
+    (path,) = (p for p in data.rglob(f"*{language}.jsonl") if not p.name.startswith("val."))
+    lines = path.read_bytes().split(b"\n")
+    if isinstance(change, dict):
+        row = json.loads(lines[line]) | change
+        change = json.dumps({k: v for k, v in row.items() if v is not ...}).encode()
+    lines[line] = change
+    path.write_bytes(b"\n".join(lines))
+    return path
+
+
+def request_for(model: Path, data: Path, cache: Path, /, **changes: Any) -> Any:
+    """A request on a CPU for Italian and Swahili XCOPA with the model of a folder."""
+    from dataclasses import replace
+
+    from crossalign.planning import RunRequest
+
+    request = RunRequest(str(model), "xcopa", ("it", "sw"), data=data, device="cpu", cache=cache)
+    return replace(request, **changes)
+
+
+def flip(path: Path, position: int) -> None:
+    """Changes one bit of one byte."""
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    """Leaves the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
 def _child(question: dict) -> None:
     """Becomes the command; never returns."""
     for number, suffix in ((1, ".out"), (2, ".err")):

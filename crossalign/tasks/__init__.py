@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from crossalign.languages import nearest
 from crossalign.schema import Instance, UserError
-from crossalign.tasks import belebele, flores, xcopa, xstorycloze
+from crossalign.tasks import belebele, flores, miniature, xcopa, xstorycloze
 from crossalign.tasks.records import Prepared, Read, Rows, Task, few_shot_prefix
 from crossalign.tasks.source import local_languages, reader
 
 __all__ = ["TASKS", "Loaded", "Task", "find_task", "load_language", "load_pivot", "local_languages", "reader"]
 
-TASKS: dict[str, Task] = {t.TASK.name: t.TASK for t in (xcopa, xstorycloze, belebele, flores)}
+TASKS: dict[str, Task] = {t.TASK.name: t.TASK for t in (xcopa, xstorycloze, belebele, flores, miniature)}
 
 
 class Loaded(NamedTuple):

@@ -50,8 +50,9 @@ class Task:
         pivot: the language the others are aligned with.
         n_options: options of an instance; 0 for parallel sentences.
         protocols: ways of scoring; the first is the default. Alignment never depends on it, except where said.
-        origin: (language, split) → where the rows lie.
         instance: (row, language, protocol) → instance.
+        origin: (language, split) → where the rows lie.
+        rows: (language, split) → rows that come with the package; then there is no origin.
         prepare: (rows, language, split, read) → repaired rows; skipped with `--connectors data`.
         dev: whether there is a development split for few-shot examples; without one the first rows serve and are
             left out of the evaluation.
@@ -65,9 +66,10 @@ class Task:
     pivot: str
     n_options: int
     protocols: tuple[str, ...]
-    origin: Callable[[str, str], Origin]
     instance: Callable[[Row, str, str], Instance]
     source: str
+    origin: Callable[[str, str], Origin] | None = None
+    rows: Callable[[str, str], Rows] | None = None
     prepare: Callable[[Rows, str, str, Read], Prepared] | None = None
     dev: bool = True
     default_limit: int | None = None

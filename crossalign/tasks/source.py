@@ -22,8 +22,11 @@ def reader(task: Task, data: Path | None) -> Read:
 
     @lru_cache(maxsize=8)  # the pivot, and one language at a time
     def read(language: str, split: str) -> Rows:
-        origin = task.origin(language, split)
-        rows = list(_local_rows(task, origin, data)) if data else _hub_rows(origin)
+        if task.rows is not None:
+            rows = task.rows(language, split)
+        else:
+            origin = _origin(task, language, split)
+            rows = list(_local_rows(task, origin, data)) if data else _hub_rows(origin)
         return [row | {"row_index": index} for index, row in enumerate(rows)]
 
     return read
@@ -31,7 +34,15 @@ def reader(task: Task, data: Path | None) -> Read:
 
 def local_languages(task: Task, data: Path) -> list[str]:
     """The task's languages for which the data folder has a file, in the task's order."""
-    return [code for code in task.languages if any((data / f).is_file() for f in task.origin(code, "test").files)]
+    if task.rows is not None:
+        return list(task.languages)
+    return [c for c in task.languages if any((data / f).is_file() for f in _origin(task, c, "test").files)]
+
+
+def _origin(task: Task, language: str, split: str) -> Origin:
+    if task.origin is None:
+        raise UserError(f"{task.title} says neither where its rows lie (origin) nor what they are (rows).")
+    return task.origin(language, split)
 
 
 def _local_rows(task: Task, origin: Origin, data: Path) -> Iterator[Row]:

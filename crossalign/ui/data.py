@@ -50,7 +50,7 @@ def overview(cache: Path, _stamp: tuple) -> tuple[pd.DataFrame, list[str]]:
         rows.append(
             {
                 "run": run.run_id,
-                "model": run.spec.model,
+                "model": run.spec.model_name,
                 "task": run.spec.task,
                 "protocol": run.spec.protocol,
                 "shots": run.spec.shots,
@@ -71,6 +71,6 @@ def run_tables(cache: Path, run_id: str, _stamp: tuple) -> RunTables:
     spec = run.spec
     wanted = tuple(run.facts.get("languages", ()))
     return RunTables(
-        run.run_id, spec.model, spec.task, spec.protocol, spec.pivot, spec.poolings, wanted, run.facts,
+        run.run_id, spec.model_name, spec.task, spec.protocol, spec.pivot, spec.poolings, wanted, run.facts,
         tables.languages(run), tables.rates(run),
     )  # fmt: skip

@@ -1,0 +1,284 @@
+"""One pass over token trees gives what a plain pass over each single text gives."""
+
+import copy
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+import torch
+from conftest import byte_tokenizer, tiny_llama
+
+from crossalign.forward.agreement import choose_trees, reference
+from crossalign.forward.encoding import MIN_PREFIX, Encoder
+from crossalign.forward.texts import requests_of, tokenized
+from crossalign.models import describe
+from crossalign.schema import POOLINGS, Instance
+
+K = 2
+PASSAGE = "A long passage which all of the questions of its group begin with, so that a tree is worth it."
+SHOTS = "Question: is water wet? Answer: yes. Question: is fire cold? Answer: no. "
+
+
+def _together(number: int) -> Instance:
+    """Embedded and scored on the same texts."""
+    context = f"{PASSAGE} Question {number}"
+    return Instance(f"t{number}", "g", context, context, ("yes", f"not {number}"), 0, context, ("yes", f"not {number}"))
+
+
+def _apart(number: int, shots: str = "") -> Instance:
+    """Scored on letters after a prompt of its own."""
+    context, prompt = f"{PASSAGE[number:]} So", f"{shots}Q{number}: {PASSAGE[:30]} A:"
+    return Instance(f"a{number}", "g", context, context, ("one", "another one"), 1, prompt, ("A", "B"))
+
+
+MIXED = [
+    _together(0),
+    _together(1),
+    _apart(2),
+    _apart(3),
+    Instance("s", "h", "It", "It", ("is", "so"), 0, "It", ("is", "so")),
+]
+
+
+def _requests(model, instances) -> list[list]:
+    """The requests, instance by instance."""
+    return [requests_of(one, i, model.max_length)[0] for i, one in enumerate(tokenized(instances, model.tokenize))]
+
+
+def _sizes(instances) -> tuple[int, int]:
+    return len(instances) * (K + 1), len(instances) * K
+
+
+def _encoded(model, instances, groups=None, batch_tokens=2000, with_trees=True, poolings=POOLINGS):
+    groups = _requests(model, instances) if groups is None else groups
+    return Encoder(model, poolings, batch_tokens, with_trees).encode(groups, *_sizes(instances))
+
+
+def _expected(model, instances):
+    return reference(model, POOLINGS, [r for g in _requests(model, instances) for r in g], *_sizes(instances))
+
+
+def _assert_same(got, expected) -> None:
+    np.testing.assert_allclose(got.logliks, expected.logliks, atol=1e-4)
+    for pooling, states in expected.pooled.items():
+        np.testing.assert_allclose(got.pooled[pooling], states, atol=1e-4, err_msg=pooling)
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_model):
+    """Plain single-text passes over the mixed instances; nothing in it is undefined."""
+    found = _expected(tiny_model, MIXED)
+    assert np.isfinite(found.logliks).all() and all(np.isfinite(p).all() for p in found.pooled.values())
+    return found
+
+
+def test_the_reference_pools_as_defined(tiny_model):
+    """The slow side itself, against the definitions on the states of one text."""
+    (group,) = _requests(tiny_model, [_together(0)])
+    request = next(r for r in group if r.scored == 1)
+    with torch.inference_mode():
+        output = tiny_model.model(torch.tensor([request.tokens]), output_hidden_states=True)
+    found = _expected(tiny_model, [_together(0)])
+    n = len(request.tokens)
+    for layer, state in enumerate(s[0].numpy().astype(np.float64) for s in output.hidden_states):
+        weighted = sum((t + 1) * state[t] for t in range(n)) / (n * (n + 1) / 2)
+        for pooling, vector in {"last_token": state[n - 1], "mean": sum(state) / n, "weighted_mean": weighted}.items():
+            np.testing.assert_allclose(found.pooled[pooling][layer, 1], vector, atol=1e-5)
+    probabilities = output.logits[0].double().softmax(-1)
+    slow = sum(float(probabilities[t - 1, request.tokens[t]].log()) for t in range(request.start, n))
+    assert found.logliks[1] == pytest.approx(slow, abs=1e-4)
+
+
+@pytest.mark.parametrize("with_trees", [True, False])
+@pytest.mark.parametrize("batch_tokens", [1, 150, 400, 100_000])
+def test_a_pass_equals_plain_single_texts_whatever_the_batch(tiny_model, expected, batch_tokens, with_trees):
+    _assert_same(_encoded(tiny_model, MIXED, None, batch_tokens, with_trees), expected)
+
+
+@pytest.mark.parametrize("with_trees", [True, False])
+@pytest.mark.parametrize("shuffling", range(3))
+def test_order_and_grouping_change_nothing(tiny_model, expected, shuffling, with_trees):
+    rng = random.Random(shuffling)
+    flat = [r for g in _requests(tiny_model, MIXED) for r in g]
+    rng.shuffle(flat)
+    cuts = sorted(rng.sample(range(1, len(flat)), shuffling * 3))
+    groups = [flat[a:b] for a, b in zip([0, *cuts], [*cuts, len(flat)], strict=True)]
+    _assert_same(_encoded(tiny_model, MIXED, groups, 500, with_trees), expected)
+
+
+def test_a_text_does_not_depend_on_what_it_is_padded_with(tiny_model):
+    short = Instance("s", "g", "Ab", "Ab", ("c", "d"), 0, "Ab", ("c", "d"))
+    alone = _encoded(tiny_model, [short], with_trees=False)
+    for company in ([_together(0)], [_apart(1), _together(2), _apart(3)]):
+        beside = _encoded(tiny_model, [short, *company], with_trees=False, batch_tokens=100_000)
+        np.testing.assert_allclose(beside.logliks[:K], alone.logliks, atol=1e-4)
+        for pooling in POOLINGS:
+            np.testing.assert_allclose(beside.pooled[pooling][:, : K + 1], alone.pooled[pooling], atol=1e-4)
+
+
+def test_relabelling_the_options_relabels_the_results(tiny_model):
+    one = _apart(4)
+    swapped = dataclasses.replace(one, options=one.options[::-1], continuations=one.continuations[::-1])
+    first, second = _encoded(tiny_model, [one]), _encoded(tiny_model, [swapped])
+    np.testing.assert_allclose(first.logliks, second.logliks[::-1], atol=1e-4)
+    for pooling in POOLINGS:
+        np.testing.assert_allclose(first.pooled[pooling], second.pooled[pooling][:, [1, 0, 2]], atol=1e-4)
+
+
+def test_shared_tokens_are_run_once_and_counted(tiny_model):
+    (group,) = groups = _requests(tiny_model, [_together(0)])
+    prefixes = {r.run[:n] for r in group for n in range(1, len(r.run) + 1)}
+    seen = []
+    encoder = Encoder(tiny_model, POOLINGS, 2000, True)
+    encoded = encoder.encode(groups, *_sizes([0]), progress=seen.append)
+    assert encoded.tokens == (len(prefixes), len(prefixes))
+    assert sum(seen) == len(prefixes)
+    assert _encoded(tiny_model, [_together(0)], with_trees=False).tokens[0] == sum(len(r.run) for r in group)
+
+
+@pytest.fixture
+def head(tiny_model):
+    """Records the number of rows of every call of the output head."""
+    rows: list[int] = []
+    hook = tiny_model.model.lm_head.register_forward_hook(
+        lambda module, inputs, output: rows.append(inputs[0].shape[:-1].numel())
+    )
+    yield rows
+    hook.remove()
+
+
+def test_logits_exist_only_where_a_token_is_predicted(tiny_model, head):
+    groups = _requests(tiny_model, [_together(0)])
+    _encoded(tiny_model, [_together(0)], groups)
+    # " yes" and " not 0": 4 and 6 bytes; the space is predicted at one shared position, "y" and "n" at another.
+    texts = {r.tokens[:t] for r in groups[0] if r.scored >= 0 for t in range(r.start, len(r.tokens))}
+    assert len(texts) == 4 + 6 - 2
+    assert head == [len(texts)]
+
+
+def test_without_a_scored_text_the_output_head_never_runs(tiny_model, head):
+    sentences = [Instance(str(i), str(i), f"{PASSAGE} {i}") for i in range(3)]
+    groups = _requests(tiny_model, sentences)
+    # A sentence has no options: its state is number `index`.
+    encoded = Encoder(tiny_model, POOLINGS, 200, True).encode(groups, 3, 0)
+    assert head == []
+    _assert_same(encoded, reference(tiny_model, POOLINGS, [r for g in groups for r in g], 3, 0))
+
+
+def test_score_only_requests_leave_no_states(tiny_model):
+    instances = [_apart(1), _apart(2)]
+    groups = [[r for r in g if r.pooled < 0] for g in _requests(tiny_model, instances)]
+    encoded = _encoded(tiny_model, instances, groups)
+    assert all(np.isnan(states).all() for states in encoded.pooled.values())
+    np.testing.assert_allclose(encoded.logliks, _expected(tiny_model, instances).logliks, atol=1e-4)
+
+
+def test_no_hook_stays_on_the_model(tiny_model):
+    _encoded(tiny_model, MIXED)
+    assert not tiny_model.decoder._forward_hooks
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
+def test_few_shot_examples_are_run_once_and_change_nothing(tiny_model, batch_tokens):
+    instances = [_apart(i, SHOTS) for i in range(4)]
+    groups = _requests(tiny_model, instances)
+    encoder = Encoder(tiny_model, POOLINGS, batch_tokens, True)
+    prefix = encoder.prefix([r for g in groups for r in g])
+    # <s>, the examples and the "Q" of the next question are common; its number is not.
+    assert len(prefix.tokens) == 1 + len(SHOTS) + 1
+    with_cache = encoder.encode(groups, *_sizes(instances), prefix)
+    without = encoder.encode(groups, *_sizes(instances))
+    _assert_same(with_cache, without)
+    _assert_same(with_cache, _expected(tiny_model, instances))
+    assert with_cache.tokens[0] < without.tokens[0]
+
+
+def test_texts_that_are_embedded_and_scored_do_not_use_the_prefix(tiny_model):
+    instances = [_apart(0, SHOTS), _apart(1, SHOTS), _together(2)]
+    groups = _requests(tiny_model, instances)
+    encoder = Encoder(tiny_model, POOLINGS, 2000, True)
+    prefix = encoder.prefix([r for g in groups for r in g])
+    assert prefix is not None
+    _assert_same(encoder.encode(groups, *_sizes(instances), prefix), _expected(tiny_model, instances))
+
+
+@pytest.mark.parametrize(
+    ("shots", "with_trees"),
+    [("", True), ("x" * (MIN_PREFIX - 3), True), (SHOTS, False)],
+    ids=["none", "short", "plain"],
+)
+def test_short_beginnings_and_plain_batches_have_no_prefix(tiny_model, shots, with_trees):
+    # "none": the prompts share <s> and Q; "short": one token less than is worth it.
+    flat = [r for g in _requests(tiny_model, [_apart(i, shots) for i in range(3)]) for r in g]
+    assert Encoder(tiny_model, POOLINGS, 2000, with_trees).prefix(flat) is None
+
+
+def test_the_prefix_of_no_request_is_none(tiny_model):
+    assert Encoder(tiny_model, POOLINGS, 2000, True).prefix([]) is None
+
+
+def _with_nan(token: int):
+    """The tiny model with NaN as the embedding of one token."""
+    model = tiny_llama()
+    with torch.no_grad():
+        model.get_input_embeddings().weight[token] = float("nan")
+    return describe(model, byte_tokenizer(), "float32")
+
+
+@pytest.mark.parametrize("with_trees", [True, False])
+@pytest.mark.parametrize("together", [True, False], ids=["one group", "a group each"])
+def test_nan_stays_in_the_texts_that_cause_it(with_trees, together):
+    """Only option 1 of the first instance has a #; its premise, its other option and the others are defined."""
+    hurt = Instance("n", "g", PASSAGE, PASSAGE, ("yes", "n#o it is"), 0, PASSAGE, ("yes", "n#o it is"))
+    instances = [hurt, _together(1), _apart(2)]
+    model = _with_nan(byte_tokenizer()("#")["input_ids"][-1])
+    groups = _requests(model, instances)
+    groups = [[r for g in groups for r in g]] if together else groups
+    expected = _expected(model, instances)
+    assert np.isnan(expected.logliks).tolist() == [False, True, False, False, False, False]
+    _assert_same(_encoded(model, instances, groups, 100_000, with_trees), expected)
+
+
+@pytest.mark.parametrize("with_trees", [True, False])
+def test_a_padding_token_without_a_state_disturbs_nobody(with_trees):
+    """No text holds token 0, so no result is undefined, however much padding a row has."""
+    model = _with_nan(0)
+    _assert_same(_encoded(model, MIXED, None, 100_000, with_trees), _expected(model, MIXED))
+
+
+def test_nan_weights_give_nan_everywhere():
+    model = tiny_llama()
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight.fill_(float("nan"))
+    encoded = _encoded(describe(model, byte_tokenizer(), "float32"), MIXED)
+    assert np.isnan(encoded.logliks).all()
+    for states in encoded.pooled.values():
+        assert np.isfinite(states[:2]).all(), "the layers before the broken one"
+        assert np.isnan(states[2:]).all()
+
+
+def test_too_long_texts_stay_nan_and_disturb_nobody(tiny_model, expected):
+    longest = len(tokenized(MIXED, tiny_model.tokenize)[0].premise)
+    short_model = dataclasses.replace(tiny_model, max_length=longest)
+    made = [requests_of(t, i, longest) for i, t in enumerate(tokenized(MIXED, tiny_model.tokenize))]
+    assert [left_out for _, left_out in made] == [True, True, True, True, False]
+    encoded = _encoded(short_model, MIXED)
+    # The premise of the first two just fits; their options do not. So for the last, everything fits.
+    assert np.isnan(encoded.logliks[:4]).all() and np.isfinite(encoded.logliks[4:]).all()
+    states = encoded.pooled["last_token"]
+    assert np.isnan(states[:, [0, 1, 3, 4]]).all() and np.isfinite(states[:, [2, 5, 12, 13, 14]]).all()
+    run = ~np.isnan(states)
+    np.testing.assert_allclose(states[run], expected.pooled["last_token"][run], atol=1e-4)
+
+
+def test_nothing_to_compare_leaves_the_trees_on(tiny_model):
+    short_model = dataclasses.replace(tiny_model, max_length=2)
+    assert choose_trees(short_model, POOLINGS, tokenized(MIXED, tiny_model.tokenize))[0]
+
+
+def test_half_precision_agrees_with_its_own_single_texts():
+    model = describe(copy.deepcopy(tiny_llama()).to(torch.bfloat16), byte_tokenizer(), "bfloat16")
+    with_trees, why = choose_trees(model, POOLINGS, tokenized(MIXED, model.tokenize))
+    assert with_trees, why
+    assert {s.dtype for s in _encoded(model, MIXED).pooled.values()} == {np.dtype(np.float32)}

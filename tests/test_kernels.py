@@ -1,0 +1,134 @@
+"""Prepacked linear layers give the same numbers and are used only where they can be."""
+
+import copy
+
+import pytest
+import torch
+from conftest import tiny_llama
+from torch import nn
+from torch.nn import functional
+
+from crossalign.forward import kernels
+from crossalign.forward.kernels import PrepackedLinear, choose_linear, keep_heap, prepack
+
+onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+
+
+@onednn
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7,), (64,), (2, 33), (3, 4, 5)])
+def test_a_prepacked_layer_is_a_linear_layer(shape, bias):
+    torch.manual_seed(1)
+    layer = nn.Linear(24, 40, bias=bias)
+    x = torch.randn(*shape, 24)
+    with torch.inference_mode():
+        expected = functional.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(PrepackedLinear(layer, 64)(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@onednn
+def test_a_prepacked_layer_takes_slices_and_transposed_inputs():
+    torch.manual_seed(2)
+    layer = nn.Linear(24, 40)
+    packed = PrepackedLinear(layer, 16)
+    with torch.inference_mode():
+        for x in (torch.randn(24, 9).T, torch.randn(9, 48)[:, ::2], torch.randn(9, 24)[::2]):
+            torch.testing.assert_close(packed(x), layer(x), rtol=1e-5, atol=1e-5)
+
+
+@onednn
+def test_a_prepacked_model_gives_the_same_states_and_logits():
+    model = tiny_llama()
+    packed = copy.deepcopy(model)
+    prepack(packed, 64)
+    assert not [m for m in packed.modules() if type(m) is nn.Linear]
+    # Seven linear layers in each of the three blocks, and the head.
+    assert sum(isinstance(m, PrepackedLinear) for m in packed.modules()) == 3 * 7 + 1
+    ids = torch.arange(3, 60).reshape(3, 19)
+    with torch.inference_mode():
+        before, after = (m(ids, output_hidden_states=True) for m in (model, packed))
+    for a, b in zip((before.logits, *before.hidden_states), (after.logits, *after.hidden_states), strict=True):
+        assert float((a - b).abs().max() / a.abs().max()) < 1e-5
+
+
+@onednn
+def test_only_plain_float32_layers_are_replaced():
+    class Counting(nn.Linear):
+        """A layer that does more than its class's forward says."""
+
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4).to(torch.bfloat16), Counting(4, 4), nn.LayerNorm(4))
+    prepack(model, 8)
+    assert [type(m) for m in model] == [PrepackedLinear, nn.Linear, Counting, nn.LayerNorm]
+
+
+@onednn
+def test_tied_embeddings_stay_whole():
+    model = tiny_llama(tie_word_embeddings=True)
+    embeddings = model.get_input_embeddings().weight.detach().clone()
+    prepack(model, 8)
+    assert torch.equal(model.get_input_embeddings().weight, embeddings)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_dtypes_keep_torchs_layers(dtype):
+    kind, why = choose_linear(tiny_llama().to(dtype), 32)
+    assert (kind, why) == ("torch", "no float32 linear layers on a CPU")
+
+
+def test_a_model_without_linear_layers_keeps_torchs():
+    assert choose_linear(nn.Sequential(nn.LayerNorm(4)), 32)[0] == "torch"
+
+
+def test_layers_that_are_not_on_a_cpu_keep_torchs():
+    assert choose_linear(nn.Linear(4, 4, device="meta"), 32)[0] == "torch"
+
+
+@onednn
+@pytest.mark.parametrize(("worth", "kind"), [(0.0, "onednn"), (float("inf"), "torch")])
+def test_the_measured_gain_decides(monkeypatch, worth, kind):
+    monkeypatch.setattr(kernels, "WORTH", worth)
+    chosen, why = choose_linear(tiny_llama(), 32)
+    assert chosen == kind
+    assert "times as fast" in why
+
+
+@onednn
+def test_a_wrong_kernel_is_not_used(monkeypatch):
+    monkeypatch.setattr(kernels, "WORTH", 0.0)
+    right = PrepackedLinear.forward
+    monkeypatch.setattr(PrepackedLinear, "forward", lambda self, x: right(self, x) * 1.001)
+    kind, why = choose_linear(tiny_llama(), 32)
+    assert kind == "torch"
+    assert "differ" in why
+
+
+@onednn
+def test_a_kernel_that_gives_nan_is_not_used(monkeypatch):
+    monkeypatch.setattr(kernels, "WORTH", 0.0)
+    monkeypatch.setattr(PrepackedLinear, "forward", lambda self, x: torch.full((*x.shape[:-1], 1), float("nan")))
+    assert choose_linear(tiny_llama(), 32)[0] == "torch"
+
+
+def test_a_missing_kernel_is_not_used(monkeypatch):
+    def missing(self, linear, rows):
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(PrepackedLinear, "__init__", missing)
+    assert choose_linear(tiny_llama(), 32)[0] == "torch"
+
+
+def test_choosing_leaves_the_model_as_it_is():
+    model = tiny_llama()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    choose_linear(model, 32)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_keeping_the_heap_never_fails(monkeypatch):
+    keep_heap()
+
+    def no_glibc(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(kernels.ctypes, "CDLL", no_glibc)
+    keep_heap()

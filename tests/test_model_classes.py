@@ -1,0 +1,238 @@
+"""Tiny random models of many classes: is the fast pass right, and is a model that it is wrong for found out?"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from conftest import byte_tokenizer, tiny_llama
+
+from crossalign.forward.agreement import choose_trees, reference
+from crossalign.forward.encoding import Encoder
+from crossalign.forward.texts import requests_of, tokenized
+from crossalign.models import LanguageModel, describe
+from crossalign.schema import POOLINGS, Instance, UserError
+
+PASSAGE = "The man walked along the river and it rained all day."
+SHOTS = "Question: is water wet? Answer: yes. Question: is fire cold? Answer: no. "
+
+COMMON = {
+    "vocab_size": 259,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.2,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+FEW_HEADS = {"num_key_value_heads": 2, "head_dim": 8}
+GPT2 = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 512}
+LAYERS = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+XGLM = {"d_model": 32, "ffn_dim": 64, "num_layers": 3, "attention_heads": 4, "init_std": 0.2}
+
+CLASSES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "llama": ("LlamaForCausalLM", "LlamaConfig", {"num_key_value_heads": 2}),
+    "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", {"num_key_value_heads": 2}),
+    "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", FEW_HEADS),
+    "gemma2": ("Gemma2ForCausalLM", "Gemma2Config", FEW_HEADS | {"sliding_window": 256}),
+    "gemma3": ("Gemma3ForCausalLM", "Gemma3TextConfig", FEW_HEADS | LAYERS | {"sliding_window": 256}),
+    "mistral": ("MistralForCausalLM", "MistralConfig", {"num_key_value_heads": 2, "sliding_window": 256}),
+    "gpt_neox": ("GPTNeoXForCausalLM", "GPTNeoXConfig", {}),
+    "bloom": ("BloomForCausalLM", "BloomConfig", {"n_layer": 3, "n_head": 4}),
+    "xglm": ("XGLMForCausalLM", "XGLMConfig", XGLM),
+    "opt": ("OPTForCausalLM", "OPTConfig", {"ffn_dim": 64, "init_std": 0.2, "word_embed_proj_dim": 32}),
+    "phi": ("PhiForCausalLM", "PhiConfig", {}),
+    "phi3": ("Phi3ForCausalLM", "Phi3Config", {}),
+    "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
+    "cohere": ("CohereForCausalLM", "CohereConfig", {"logit_scale": 0.25}),
+}
+
+
+def _model(name: str, **changes) -> LanguageModel:
+    model, config, settings = CLASSES[name]
+    torch.manual_seed(0)
+    made = getattr(transformers, model)(getattr(transformers, config)(**(COMMON | settings | changes)))
+    return describe(made.eval(), byte_tokenizer(), "float32")
+
+
+def _question(context: str, options: tuple[str, ...], prompt: str = "") -> Instance:
+    return Instance("q", "g", context, context, options, 0, prompt or context, options)
+
+
+QUESTIONS = [
+    _question(PASSAGE, ("He opened his umbrella.", "He fell asleep.")),
+    _question("She was late", ("so she ran.", "so."), f"{SHOTS}She was late"),
+    _question("It was cold", ("and dark.", "again."), f"{SHOTS}It was cold"),
+]
+
+
+def _difference(
+    model: LanguageModel, questions, with_trees: bool, batch_tokens: int, use_prefix: bool = False
+) -> float:
+    """Largest difference of a state or log-likelihood to plain single-text passes; NaN counts as infinitely far."""
+    texts = tokenized(questions, model.tokenize)
+    groups = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(texts)]
+    flat = [r for g in groups for r in g]
+    encoder = Encoder(model, POOLINGS, batch_tokens, with_trees)
+    prefix = encoder.prefix(flat) if use_prefix else None
+    assert not use_prefix or prefix is not None
+    got = encoder.encode(groups, 3 * len(questions), 2 * len(questions), prefix)
+    expected = reference(model, POOLINGS, flat, 3 * len(questions), 2 * len(questions))
+    pairs = [(got.logliks, expected.logliks)] + [(got.pooled[p], expected.pooled[p]) for p in POOLINGS]
+    return max(float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_trees_are_chosen_where_a_model_takes_them_and_the_numbers_are_those_of_single_texts(name):
+    model = _model(name)
+    with_trees, why = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
+    assert with_trees == (name != "bloom"), why
+    for batch_tokens in (1, 100_000):
+        assert _difference(model, QUESTIONS, with_trees, batch_tokens) < 1e-3
+    if with_trees:
+        assert _difference(model, QUESTIONS, with_trees, 100_000, use_prefix=True) < 1e-3
+
+
+WINDOWED = ["gemma2", "gemma3", "mistral"]
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+@pytest.mark.parametrize("batch_tokens", [1, 100_000])
+def test_texts_beyond_a_sliding_window_fall_back_by_themselves(name, batch_tokens):
+    """The first question's texts are 54 to 78 tokens long; the others fit into the window of 48 and stay trees."""
+    model = _model(name, sliding_window=48)
+    assert model.window == 48
+    questions = [QUESTIONS[0], *[_question("She was so late again", ("so she ran.", "so she sat."))] * 2]
+    assert _difference(model, questions, True, batch_tokens) < 1e-3
+    whole = Encoder(model, POOLINGS, batch_tokens, True)
+    texts = tokenized(questions[1:], model.tokenize)
+    groups = [requests_of(one, i, 512)[0] for i, one in enumerate(texts)]
+    separate = sum(len(r.run) for g in groups for r in g)
+    assert whole.encode(groups, 6, 4).tokens[0] < separate
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_window_does_not_keep_a_model_from_trees(name):
+    """Long and short texts in one sample: the long ones are run apart, so the pass as a whole is right."""
+    model = _model(name, sliding_window=64)
+    questions = [QUESTIONS[0], _question("She was late", ("so she ran.", "so."))]
+    with_trees, why = choose_trees(model, POOLINGS, tokenized(questions, model.tokenize))
+    assert with_trees, why
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_prompts_beyond_a_sliding_window_have_no_prefix(name):
+    model = _model(name, sliding_window=48)
+    texts = tokenized(QUESTIONS[1:], model.tokenize)
+    flat = [r for i, one in enumerate(texts) for r in requests_of(one, i, 512)[0]]
+    assert Encoder(model, POOLINGS, 1000, True).prefix(flat) is None
+    assert Encoder(_model(name), POOLINGS, 1000, True).prefix(flat) is not None
+
+
+def test_local_attention_that_the_config_names_otherwise_is_not_missed():
+    """GPT-Neo has a window that is not called sliding_window; a sample of short texts cannot show it."""
+    settings = {"num_layers": 2, "num_hidden_layers": 2, "num_heads": 4, "window_size": 16}
+    config = transformers.GPTNeoConfig(**(COMMON | settings | {"attention_types": [[["global", "local"], 1]]}))
+    torch.manual_seed(0)
+    model = describe(transformers.GPTNeoForCausalLM(config).eval(), byte_tokenizer(), "float32")
+    with_trees, _ = choose_trees(model, POOLINGS, tokenized([_question("a", ("bc", "x"))], model.tokenize))
+    assert _difference(model, QUESTIONS, with_trees, 1000) < 1e-3
+
+
+def test_a_model_whose_last_state_has_another_width_is_refused_in_a_sentence():
+    """OPT-350m projects its last state to the width of the embeddings, so there is no one hidden size."""
+    model = _model("opt", word_embed_proj_dim=16)
+    with pytest.raises(UserError):
+        choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
+
+
+def _bent(forward_inputs=None, change_output=None) -> LanguageModel:
+    """A Llama whose decoder treats its inputs or its states in a way of its own."""
+    model = tiny_llama()
+    decoder = model.get_decoder()
+    plain = decoder.forward
+
+    def forward(*args, **inputs):
+        if forward_inputs:
+            inputs = forward_inputs(dict(inputs))
+        output = plain(*args, **inputs)
+        return change_output(output, inputs) if change_output else output
+
+    decoder.forward = forward
+    return describe(model, byte_tokenizer(), "float32")
+
+
+def _is_tree(inputs) -> bool:
+    return inputs.get("attention_mask") is not None and inputs["attention_mask"].dim() == 4
+
+
+def _refuse_trees(inputs):
+    if _is_tree(inputs):
+        raise ValueError("masks have two dimensions here")
+    return inputs
+
+
+BENT = {
+    "ignores the mask": lambda inputs: inputs | {"attention_mask": None} if _is_tree(inputs) else inputs,
+    "ignores the positions": lambda inputs: inputs | {"position_ids": None} if _is_tree(inputs) else inputs,
+    "refuses the mask": _refuse_trees,
+}
+
+
+@pytest.mark.parametrize("how", BENT)
+def test_a_model_that_trees_are_wrong_for_falls_back_to_plain_batches(how):
+    model = _bent(BENT[how])
+    with_trees, why = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
+    assert not with_trees
+    assert ("refused" in why) == (how == "refuses the mask")
+    assert "plain batches agree" in why
+    assert _difference(model, QUESTIONS, with_trees, 500) < 1e-3
+
+
+def test_a_model_that_a_prefix_is_wrong_for_is_found_out():
+    """Its trees are right, but it does not look at keys and values that were computed before."""
+    model = _bent(lambda inputs: inputs | {"past_key_values": None, "attention_mask": _own_tokens(inputs)})
+    with_trees, _ = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
+    texts = tokenized(QUESTIONS[1:], model.tokenize)
+    groups = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(texts)]
+    flat = [r for g in groups for r in g]
+    encoder = Encoder(model, POOLINGS, 1000, with_trees)
+    got = encoder.encode(groups, 6, 4, encoder.prefix(flat))
+    np.testing.assert_allclose(got.logliks, reference(model, POOLINGS, flat, 6, 4).logliks, atol=1e-3)
+
+
+def _own_tokens(inputs):
+    """The mask without the columns of the cache."""
+    mask = inputs.get("attention_mask")
+    return mask[..., -inputs["input_ids"].shape[1] :] if _is_tree(inputs) else mask
+
+
+def _nan_beside_others(output, inputs):
+    """States of a batch of several rows are NaN."""
+    if inputs["input_ids"].shape[0] > 1:
+        output.last_hidden_state = output.last_hidden_state * float("nan")
+        output.hidden_states = tuple(s * float("nan") for s in output.hidden_states or ())
+    return output
+
+
+def _shifted_beside_others(output, inputs):
+    """States of a batch of several rows are a little off."""
+    if inputs["input_ids"].shape[0] > 1:
+        output.last_hidden_state = output.last_hidden_state * 1.1
+        output.hidden_states = tuple(s * 1.1 for s in output.hidden_states or ())
+    return output
+
+
+SENTENCES = [Instance(str(i), "g", f"{PASSAGE} {i}") for i in range(3)]
+
+
+@pytest.mark.parametrize("texts", [QUESTIONS, SENTENCES], ids=["questions", "sentences"])
+@pytest.mark.parametrize("change", [_shifted_beside_others, _nan_beside_others], ids=["other numbers", "NaN"])
+def test_a_model_for_which_nothing_agrees_is_refused(change, texts):
+    model = _bent(change_output=change)
+    with pytest.raises(UserError, match="single texts"):
+        choose_trees(model, POOLINGS, tokenized(texts, model.tokenize))

@@ -1,0 +1,255 @@
+"""The cache: run ids, versions, whole parts or none, checksums, damage."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fault import flip, parts_of, request_for, run_folder, said, stamps, write_xcopa
+
+from crossalign import models, pipeline, planning
+from crossalign.__main__ import main
+from crossalign.schema import SCHEMA_VERSION, RunSpec, UserError
+from crossalign.store import files, parts
+from crossalign.store.locks import lock
+from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
+
+SPEC = RunSpec("hub/name-1B", "commit:1", "xcopa", "options", "en", "data")
+
+
+@pytest.fixture(scope="module")
+def request_of(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., planning.RunRequest]:
+    """A request for the tiny model on 12 instances of English, Italian and Swahili."""
+    data = write_xcopa(tmp_path_factory.mktemp("store") / "data", 12)
+
+    return lambda cache, **changes: request_for(tiny_folder, data, cache, **changes)
+
+
+@pytest.fixture(scope="module")
+def pristine(request_of: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with one finished run; copied before it is damaged."""
+    cache = tmp_path_factory.mktemp("pristine") / "cache"
+    pipeline.run(request_of(cache))
+    return cache
+
+
+@pytest.fixture
+def cache(pristine: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(pristine, tmp_path / "cache")
+
+
+# --- run ids -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(RunSpec) if f.name != "model"])
+def test_the_run_id_changes_with_every_field_that_can_change_a_number(name: str) -> None:
+    value = getattr(SPEC, name)
+    other = {int: 7, str: "other", tuple: ("mean",), type(None): 7}[type(value)]
+    changed = replace(SPEC, **{name: other})
+    assert changed.digest != SPEC.digest
+    assert changed.run_id != SPEC.run_id
+
+
+@pytest.mark.parametrize("model", ["elsewhere/name-1B", "/abs/name-1B/", "C:\\models\\name-1B"])
+def test_the_run_id_does_not_depend_on_how_the_model_is_written(model: str) -> None:
+    assert replace(SPEC, model=model).run_id == SPEC.run_id
+
+
+def test_the_digest_of_a_run_id_does_not_depend_on_the_models_name() -> None:
+    renamed = replace(SPEC, model="another/name")
+    assert renamed.digest == SPEC.digest
+    assert renamed.run_id.rsplit("_", 1)[1] == SPEC.run_id.rsplit("_", 1)[1]
+
+
+@pytest.mark.parametrize("model", ["../../etc", "..", "", "a b/ü*?", ".hidden", "x" * 400, "a\x00b", "/"])
+def test_a_run_id_is_a_safe_folder_name(model: str) -> None:
+    run_id = replace(SPEC, model=model).run_id
+    assert re.fullmatch(r"xcopa_[A-Za-z0-9][A-Za-z0-9._-]*_[0-9a-f]{12}", run_id)
+    assert len(run_id) < 100
+
+
+def test_the_same_weights_at_another_place_give_the_same_run(
+    request_of: Callable, tiny_folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_folder, tmp_path / "elsewhere" / tiny_folder.name)
+    ids = [planning.plan(request_of(tmp_path, model=str(m))).spec.run_id for m in (tiny_folder, copy)]
+    assert ids[0] == ids[1]
+
+
+def test_other_weights_under_the_same_name_give_another_run(
+    request_of: Callable, tiny_folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_folder, tmp_path / tiny_folder.name)
+    weights = copy / "model.safetensors"
+    flip(weights, weights.stat().st_size - 1)
+    ids = [planning.plan(request_of(tmp_path, model=str(m))).spec.run_id for m in (tiny_folder, copy)]
+    assert ids[0] != ids[1]
+
+
+# --- versions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"), [(SCHEMA_VERSION + 1, "update"), (SCHEMA_VERSION - 1, "compute it again"), (None, "again")]
+)
+def test_a_run_of_another_schema_is_told_and_the_others_are_still_shown(
+    cache: Path, capsys: pytest.CaptureFixture, version: int | None, advice: str
+) -> None:
+    good = run_folder(cache).name
+    other = shutil.copytree(cache / good, cache / "xcopa_other_0123456789ab")
+    record = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(record | {"schema_version": version}))
+    assert main(["list", "--cache", str(cache), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [r["run_id"] for r in shown["runs"]] == [good]
+    (problem,) = shown["unreadable"]
+    assert other.name in problem and advice in problem and str(version) in problem
+    assert main(["list", "--cache", str(cache)]) == 0
+    assert other.name in capsys.readouterr().out
+    assert main(["summary", other.name, "--cache", str(cache)]) == 2
+    assert advice in said(capsys)
+
+
+def test_a_part_of_another_schema_is_not_read(cache: Path, capsys: pytest.CaptureFixture) -> None:
+    path = run_folder(cache) / "parts/it/manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": SCHEMA_VERSION + 1}))
+    assert main(["summary", "xcopa", "--cache", str(cache)]) == 2
+    assert "it" in said(capsys)
+
+
+# --- whole or absent ---------------------------------------------------------------------------------------------
+
+
+def test_a_part_appears_only_with_its_manifest(
+    request_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watch(path: Path, value: dict) -> None:
+        folder = path.parent.parent
+        seen.append((path.parent.name.startswith("."), [p.name for p in folder.iterdir() if p.name[:1] != "."]))
+        files.write_json(path, value)
+
+    monkeypatch.setattr(parts, "write_json", watch)
+    pipeline.run(request_of(tmp_path))
+    assert [(hidden, len(names)) for hidden, names in seen] == [(True, 0), (True, 1), (True, 2)]
+
+
+def test_a_part_that_fails_while_it_is_written_leaves_nothing(
+    request_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("stop")
+
+    monkeypatch.setattr(parts, "write_json", fail)
+    with pytest.raises(RuntimeError, match="stop"):
+        pipeline.run(request_of(tmp_path))
+    assert list((run_folder(tmp_path) / "parts").iterdir()) == []
+
+
+def test_a_write_that_fails_keeps_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    files.write_json(path, {"old": 1})
+
+    def half(temporary: Path) -> None:
+        temporary.write_text("{")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="disk is full"):
+        files.write_atomically(path, half)
+    assert files.read_json(path) == {"old": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
+
+
+def test_a_lock_is_held_by_one_and_shared_by_many(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.lock"
+    with lock(path) as first, lock(path, wait=False) as second:
+        assert (first, second) == (True, False)
+    with lock(path, shared=True) as first, lock(path, shared=True, wait=False) as second:
+        assert (first, second) == (True, True)
+
+
+# --- chunks ------------------------------------------------------------------------------------------------------
+
+
+def chunk(start: int, stop: int) -> Chunk:
+    rng, n = np.random.default_rng(start), stop - start
+    options, premises = rng.normal(size=(4, n, 2, 8)), rng.normal(size=(4, n, 8))
+    states = ({"mean": options.astype(np.float32)}, {"mean": premises.astype(np.float32)})
+    return Chunk(start, stop, *states, rng.normal(size=(n, 2)), np.zeros(n, dtype=np.int64), np.array([1, 2, 3]))
+
+
+def test_chunks_read_as_one_array(tmp_path: Path) -> None:
+    made = [chunk(0, 3), chunk(3, 5)]
+    for one in made:
+        save_chunk(tmp_path, "key", one)
+    scratch = Scratch(tmp_path, [(0, 3), (3, 5)])
+    for layer in range(4):
+        expected = np.concatenate([one.options["mean"][layer] for one in made])
+        np.testing.assert_array_equal(scratch.layer("mean", "options", layer), expected)
+    np.testing.assert_array_equal(scratch.small("logliks"), np.concatenate([one.logliks for one in made]))
+    assert scratch.tokens().tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize("size", [0, 5, 40, -1])
+def test_a_truncated_chunk_counts_as_absent(tmp_path: Path, size: int) -> None:
+    save_chunk(tmp_path, "key", chunk(0, 3))
+    (path,) = tmp_path.iterdir()
+    assert has_chunk(tmp_path, "key", 0, 3)
+    assert not has_chunk(tmp_path, "other", 0, 3) and not has_chunk(tmp_path, "key", 0, 4)
+    path.write_bytes(path.read_bytes()[:size])
+    assert not has_chunk(tmp_path, "key", 0, 3)
+
+
+# --- states ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_kept_states_are_those_of_the_chunks(
+    request_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    from safetensors.numpy import load_file
+
+    monkeypatch.setattr(pipeline, "_clean", lambda run: None)
+    run = pipeline.run(request_of(tmp_path, keep_states=dtype, languages=("it",), poolings=("last_token", "mean")))
+    chunks = sorted((run.work / "en").glob("*.safetensors"))
+    for pooling in run.spec.poolings:
+        kept = load_file(run.part_folder("en") / parts.states_file(pooling))
+        assert sorted(kept) == sorted(f"{what}.{layer}" for what in ("options", "premises") for layer in range(4))
+        for name, values in kept.items():
+            what, layer = name.split(".")
+            exact = np.concatenate([load_file(c)[f"{pooling}.{what}"][int(layer)] for c in chunks])
+            assert values.dtype == dtype
+            np.testing.assert_array_equal(values, exact.astype(dtype))
+    assert parts.verify(run) == []
+
+
+def test_a_finished_run_returns_without_the_model_and_without_writing(
+    request_of: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(models, "load", fail)
+    before = stamps(cache)
+    assert pipeline.run(request_of(cache)).languages() == ["en", "it", "sw"]
+    assert stamps(cache) == before
+
+
+def test_a_run_that_lost_a_part_computes_only_that_one(
+    request_of: Callable, cache: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossalign.computation.choose_linear", lambda model, rows: ("torch", ""))
+    folder = run_folder(cache) / "parts"
+    shutil.rmtree(folder / "it")
+    before = stamps(folder)
+    pipeline.run(request_of(cache))
+    assert {k: v for k, v in stamps(folder).items() if k in before} == before
+    assert parts_of(cache) == parts_of(pristine)

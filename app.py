@@ -2,5 +2,5 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="crossalign", page_icon=":material/translate:", layout="wide")
+st.set_page_config(page_title="crossalign", page_icon="🧭", layout="wide")
 st.navigation([st.Page("pages/runs.py", title="Runs", icon=":material/table_chart:", default=True)]).run()

@@ -21,8 +21,6 @@ import numpy as np
 import peer_results as peers
 from safetensors import safe_open
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from crossalign import tables
 from crossalign.store import parts
 from crossalign.store.runs import Run, list_runs
@@ -94,7 +92,9 @@ def states(run: Run, language: str, places: np.ndarray, work: Path) -> list[Row]
             expected = theirs[language][places]
             relative = np.abs(mine - expected).max(-1) / np.abs(expected).max(-1)
             worst = float(relative.max())
-            rows.append(Row(language, f"states of {what}, {pooling}", relative.size, f"{worst:.1e}", worst <= STATE_TOLERANCE))
+            rows.append(
+                Row(language, f"states of {what}, {pooling}", relative.size, f"{worst:.1e}", worst <= STATE_TOLERANCE)
+            )
     return rows
 
 

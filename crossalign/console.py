@@ -96,7 +96,8 @@ def print_table(title: str, header: list[str], rows: list[list[Any]], note: str 
     """A table on standard output; data are never read as markup."""
     table = Table(title=Text(title), title_justify="left", header_style="bold")
     for name in header:
-        table.add_column(name, justify="left" if name in LEFT else "right", overflow="fold")
+        # An id that is cut or folded cannot be copied.
+        table.add_column(name, justify="left" if name in LEFT else "right", overflow="fold", no_wrap=name == "run_id")
     for row in rows:
         table.add_row(*(Text(_cell(v)) for v in row))
     console = Console(highlight=False)

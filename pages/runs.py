@@ -34,7 +34,9 @@ if tables.rates.empty:
 
 left, right = st.columns(2)
 metrics = tables.rates["metric"].unique().tolist()
-metric = left.selectbox("Alignment metric", metrics, format_func=components.metric_label, key="metric", bind="query-params")
+metric = left.selectbox(
+    "Alignment metric", metrics, format_func=components.metric_label, key="metric", bind="query-params"
+)
 pooling = right.selectbox("Pooling", tables.poolings, key="pooling", bind="query-params")
 
 table = components.language_table(tables, metric, pooling)

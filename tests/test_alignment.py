@@ -102,7 +102,7 @@ def test_the_strong_metric_implies_dali_and_dali_implies_rows_and_gold(n):
 def _states(seed: int, n: int, count: int = 40, hidden: int = 12) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     pivot = rng.normal(size=(count, n, hidden)) + 0.5 * rng.normal(size=(count, 1, hidden))
-    return pivot.astype(np.float32), (pivot + rng.normal(size=pivot.shape)).astype(np.float32)
+    return pivot.astype(np.float32), (pivot + 1.5 * rng.normal(size=pivot.shape)).astype(np.float32)
 
 
 def _layered(pivot: np.ndarray, language: np.ndarray) -> OptionCosines:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import byte_tokenizer, tiny_llama
 from fault import ENVIRONMENT, ROOT, edit, request_for, said, temporaries, write_belebele, write_xcopa
@@ -263,3 +264,14 @@ def test_flores_takes_a_hundred_sentences_unless_told(tiny_folder: Path, tmp_pat
         request_for(tiny_folder, tmp_path, tmp_path / "c", task="flores", languages=(), limit=n) for n in (None, 0, 7)
     ]
     assert [pipeline.run(r).manifest("swh_Latn").n for r in runs] == [100, 104, 7]
+
+
+def test_a_pass_whose_states_are_no_numbers_does_not_agree() -> None:
+    from crossalign.forward.agreement import _difference
+    from crossalign.forward.encoding import Encoded
+
+    fine, broken = np.ones((4, 3, 8), np.float32), np.ones((4, 3, 8), np.float32)
+    broken[2, 1] = np.nan
+    expected, got = (Encoded({"mean": s}, np.zeros(2), (0, 0)) for s in (fine, broken))
+    assert _difference(expected, expected).within("float32")
+    assert not _difference(got, expected).within("float32")

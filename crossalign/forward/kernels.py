@@ -41,7 +41,7 @@ def choose_linear(model: nn.Module, rows: int) -> tuple[str, str]:
         with torch.inference_mode():
             packed = PrepackedLinear(layer, rows)
             error = (packed(x) - layer(x)).abs().max() / layer(x).abs().max()
-            gain = _seconds(lambda: layer(x)) / _seconds(lambda: packed(x))
+            gain = seconds(lambda: layer(x)) / seconds(lambda: packed(x))
     except (RuntimeError, AttributeError, NotImplementedError) as failure:
         return "torch", f"prepacked layers are not available ({type(failure).__name__})"
     if not error < 1e-4:
@@ -75,7 +75,7 @@ def keep_heap() -> None:
         return
 
 
-def _seconds(work: Callable[[], object], repeats: int = 5) -> float:
+def seconds(work: Callable[[], object], repeats: int = 5) -> float:
     """Best of a few runs after a warm-up."""
     work()
     best = float("inf")

@@ -7,6 +7,7 @@ without any training. What a trained model shows has to be read against this.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from crossalign.miniature.world import LANGUAGES, world
 
@@ -55,7 +56,7 @@ def _make(folder: Path) -> None:
         model.save_pretrained(folder)
 
 
-def _tokenizer():  # noqa: ANN202 - a transformers class that is imported late
+def _tokenizer() -> Any:
     """Byte-level BPE over the world's texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast

@@ -51,7 +51,9 @@ class World:
 def world(language: str) -> World:
     """The world in one of `LANGUAGES`."""
     facts = {row["script_id"]: row for row in _table("scripts.tsv")}
-    scripts = tuple(Script(**row, **_without(facts[row["script_id"]], "script_id")) for row in _table(f"{language}.tsv"))
+    scripts = tuple(
+        Script(**row, **_without(facts[row["script_id"]], "script_id")) for row in _table(f"{language}.tsv")
+    )
     people = _table("names.tsv")
     names = {g: tuple(p[language] for p in people if p["gender"] == g) for g in ("f", "m")}
     times = {row["setting_id"]: row["time"] for row in _table("settings.tsv")}

@@ -8,13 +8,14 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from crossalign import tasks
 from crossalign.alignment_tables import AlignedLayers, aligned_layers, rate_table
@@ -22,8 +23,9 @@ from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
-from crossalign.planning import BATCH_TOKENS, CHECKED_INSTANCES, Plan
-from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, content_digest
+from crossalign.part_columns import group_numbers, instance_columns, score_columns
+from crossalign.planning import CHECKED_INSTANCES, CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Plan
+from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
 from crossalign.store.files import stream_arrays, write_arrays, write_table
 from crossalign.store.locks import lock
@@ -40,7 +42,7 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
     model = plan.model
     sample = tokenized(plan.pivot.instances[:CHECKED_INSTANCES], model.tokenize)
     with_trees, why = choose_trees(model, plan.spec.poolings, sample)
-    batch_tokens = plan.request.batch_tokens or BATCH_TOKENS[plan.spec.device]
+    batch_tokens = plan.request.batch_tokens or (CPU_BATCH_TOKENS if plan.spec.device == "cpu" else GPU_BATCH_TOKENS)
     linear, reason = choose_linear(model.decoder, batch_tokens)
     execution = Execution(batch_tokens, with_trees, linear, f"{why}; {reason}")
     plan.observer.say(f"Token trees: {'yes' if with_trees else 'no'} ({why}). Linear layers: {linear} ({reason}).")
@@ -72,10 +74,12 @@ class Computation:
     def __init__(self, run: Run, plan: Plan) -> None:
         self.run, self.plan = run, plan
         self.observer = plan.observer
+        # Asked for anew, the batch size counts for what is still to be computed; each part records its own.
+        self.execution = replace(run.execution, batch_tokens=plan.request.batch_tokens or run.execution.batch_tokens)
 
     @cached_property
     def encoder(self) -> Encoder:
-        model, execution = self.plan.model, self.run.execution
+        model, execution = self.plan.model, self.execution
         if self.plan.spec.device == "cpu":
             keep_heap()
         if execution.linear == "onednn":
@@ -99,15 +103,16 @@ class Computation:
         aligning = time.perf_counter()
         counts = _counts(states)
         with parts.writing_part(self.run, language) as folder:
-            _write_instances(folder, states.loaded.instances)
+            write_table(folder / "instances.parquet", instance_columns(states.loaded.instances))
             if self.plan.task.n_options:
-                _write_scores(folder, states)
+                columns = score_columns(states.loaded.instances, states.texts, states.scratch.small("logliks"))
+                write_table(folder / "scores.parquet", columns)
             nonfinite = self._nonfinite(states, counts)
             if not is_pivot:
                 self._align(folder, pivot, states)
             self._keep_states(folder, states)
             seconds = {"forward": round(states.seconds, 3), "alignment": round(time.perf_counter() - aligning, 3)}
-            record = _provenance(self.plan, self.run.execution, time.perf_counter() - began)
+            record = _provenance(self.plan, self.execution, time.perf_counter() - began)
             manifest = Manifest(
                 run_id=self.run.run_id,
                 language=language,
@@ -150,7 +155,14 @@ class Computation:
         prefix = encoder.prefix(everything) if self.plan.request.shots else None
         self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
         for start, stop in missing:
-            save_chunk(folder, key, self._chunk(loaded.instances, texts, start, stop, prefix))
+            try:
+                chunk = self._chunk(loaded.instances, texts, start, stop, prefix)
+            except (torch.OutOfMemoryError, MemoryError):
+                raise UserError(
+                    f"The memory does not hold a pass of {self.encoder.batch_tokens} tokens: run the same command again "
+                    f"with --batch-tokens {max(1, self.encoder.batch_tokens // 4)}; finished languages are kept."
+                ) from None
+            save_chunk(folder, key, chunk)
             self.observer.advance(stop - start)
 
     def _chunk(
@@ -176,7 +188,7 @@ class Computation:
         k, model = self.plan.task.n_options, self.plan.model
         state_bytes = 4 * (k + 1) * (model.n_layers + 1) * model.hidden_size * len(self.plan.spec.poolings)
         most_instances = max(1, CHUNK_BYTES // state_bytes)
-        most_tokens = CHUNK_BATCHES * self.run.execution.batch_tokens
+        most_tokens = CHUNK_BATCHES * self.execution.batch_tokens
         start = position = tokens = 0
         for _, members in groupby(range(len(instances)), key=lambda i: instances[i].group):
             group = list(members)
@@ -189,7 +201,7 @@ class Computation:
 
     def _key(self, loaded: tasks.Loaded) -> str:
         """What a chunk was computed from; another key means another computation."""
-        execution = {k: v for k, v in asdict(self.run.execution).items() if k != "why"}
+        execution = {k: v for k, v in asdict(self.execution).items() if k != "why"}
         parts_of_it = [SCHEMA_VERSION, self.plan.spec.digest, content_digest(loaded.instances), execution]
         return hashlib.sha256(json.dumps(parts_of_it, sort_keys=True).encode()).hexdigest()
 
@@ -212,7 +224,7 @@ class Computation:
 
     def _align(self, folder: Path, pivot: LanguageStates, states: LanguageStates) -> None:
         gold = np.array([i.gold or 0 for i in states.loaded.instances])
-        groups = _group_numbers(states.loaded.instances)
+        groups = group_numbers(states.loaded.instances)
         n_layers, name = self.plan.model.n_layers, self.plan.spec.pivot
         for pooling in self.plan.spec.poolings:
             layers: AlignedLayers = aligned_layers(
@@ -244,41 +256,6 @@ def _counts(states: LanguageStates) -> dict[str, int]:
         "tokens_with_padding": padded,
         "tokens_of_separate_texts": separate,
     }
-
-
-def _group_numbers(instances: Sequence[Instance]) -> np.ndarray:
-    return np.unique([i.group for i in instances], return_inverse=True)[1]
-
-
-def _write_instances(folder: Path, instances: Sequence[Instance]) -> None:
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {
-        name: pa.array([getattr(i, name) for i in instances], pa.string())
-        for name in ("instance_id", "group", "premise", "context", "prompt")
-    }
-    for name in ("options", "continuations"):
-        columns[name] = pa.array([list(getattr(i, name)) for i in instances], pa.list_(pa.string()))
-    columns["gold"] = pa.array([i.gold for i in instances], pa.int8())
-    write_table(folder / "instances.parquet", columns)
-
-
-def _write_scores(folder: Path, states: LanguageStates) -> None:
-    import pyarrow as pa
-
-    instances, texts = states.loaded.instances, states.texts
-    k = len(instances[0].continuations)
-    flat = [c for i in instances for c in i.continuations]
-    tokens = [len(ids) - first for t in texts for ids, first in zip(t.scored, t.starts, strict=True)]
-    columns = {
-        "instance_id": pa.array([i.instance_id for i in instances for _ in range(k)]),
-        "option": pa.array(list(range(k)) * len(instances), pa.int8()),
-        "loglik": pa.array(states.scratch.small("logliks").reshape(-1), pa.float64()),
-        "n_tokens": pa.array(tokens, pa.int32()),
-        "n_characters": pa.array([len(c) for c in flat], pa.int32()),
-        "n_bytes": pa.array([len(c.encode()) for c in flat], pa.int32()),
-    }
-    write_table(folder / "scores.parquet", columns)
 
 
 def _provenance(planned: Plan, execution: Execution, seconds: float) -> dict[str, Any]:

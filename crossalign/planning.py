@@ -13,7 +13,7 @@ from crossalign.schema import POOLINGS, RunSpec, UserError, content_digest
 CHECKED_INSTANCES = 3
 """Instances on which the fast pass is compared with plain ones before a run."""
 
-BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 16384
 """Default tokens of a pass: on a CPU the activations of a layer should stay in its caches."""
 
 
@@ -112,8 +112,8 @@ def plan(request: RunRequest, observer: Observer | None = None) -> Plan:
     """
     observer = observer or Silent()
     task = tasks.find_task(request.task)
-    pivot = request.pivot or task.pivot
-    _check(request, task, pivot)
+    pivot = tasks.find_language(task, request.pivot or task.pivot)
+    _check(request, task)
     read = tasks.reader(task, request.data)
     protocol = request.protocol or task.protocols[0]
     limit = (task.default_limit if request.limit is None else request.limit) or None
@@ -146,8 +146,7 @@ def _numerics(request: RunRequest) -> tuple[str, str, str]:
     return device, dtype, models.identity(request.model, request.cache / ".model-digests.json")
 
 
-def _check(request: RunRequest, task: tasks.Task, pivot: str) -> None:
-    tasks.check_languages(task, [*request.languages, pivot])
+def _check(request: RunRequest, task: tasks.Task) -> None:
     if request.limit is not None and request.limit < 0:
         raise UserError(f"--limit {request.limit}: give a positive number of instances.")
     if request.shots < 0:
@@ -165,7 +164,7 @@ def _check(request: RunRequest, task: tasks.Task, pivot: str) -> None:
 
 def _languages(request: RunRequest, task: tasks.Task, pivot: str) -> list[str]:
     """The languages to compute, pivot first, each once."""
-    wanted = list(request.languages)
+    wanted = [tasks.find_language(task, code) for code in request.languages]
     if not wanted:
         wanted = tasks.local_languages(task, request.data) if request.data else list(task.languages)
     return list(dict.fromkeys([pivot, *wanted]))

@@ -59,7 +59,8 @@ def _wilson(p: float, n: float) -> tuple[float, float]:
     z2 = Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounding must not push an end past the estimate or out of [0, 1].
+    return min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half))
 
 
 def _design_effect(values: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instance"]) -> float:

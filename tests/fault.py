@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+RUNNING = 1000
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
 """Audit events of the interpreter that change the file system; opening a file to write is counted too."""
@@ -40,7 +44,12 @@ class Job:
 
     def wait(self) -> int:
         """The exit status; -9 for a killed process."""
-        return self.server.ask({"wait": self.pid})
+        return self.server.ask({"wait": self.pid, "how": 0})
+
+    def wait_for(self, text: str) -> None:
+        """Returns when the command has said something, or is over."""
+        while text not in self.errors and self.server.ask({"wait": self.pid, "how": os.WNOHANG}) == RUNNING:
+            time.sleep(0.003)
 
     @property
     def errors(self) -> str:
@@ -68,7 +77,7 @@ class Server:
         return int(self.process.stdout.readline())
 
     def start(self, arguments: Iterable[str], **faults: Any) -> Job:
-        """Args: faults: `die_at` the n-th change below the folder `within`; `file_bytes` a limit of file sizes."""
+        """Args: faults: `die_at` the n-th change below `within`; `die_on` [audit event, pattern]; `file_bytes` limit."""
         self.count += 1
         stem = self.folder / f"job-{self.count}"
         pid = self.ask({"arguments": [str(a) for a in arguments], "stem": str(stem), "faults": faults})
@@ -239,6 +248,8 @@ def _child(question: dict) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (faults["file_bytes"], faults["file_bytes"]))
     if "die_at" in faults:
         _die_at(faults["die_at"], faults["within"])
+    if "die_on" in faults:
+        _die_on(*faults["die_on"])
     from crossalign.__main__ import main
 
     status = 70
@@ -267,6 +278,26 @@ def _die_at(count: int, within: str) -> None:
     sys.addaudithook(hook)
 
 
+def _die_on(wanted: str, pattern: str) -> None:
+    """Kills this process just before an event on a path that fits the pattern."""
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event == wanted and re.search(pattern, str(arguments[0])):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def _status(known: dict[int, int], pid: int, how: int) -> int:
+    """The exit status of a child, or RUNNING."""
+    if pid not in known:
+        done, status = os.waitpid(pid, how)
+        if not done:
+            return RUNNING
+        known[pid] = os.waitstatus_to_exitcode(status)
+    return known[pid]
+
+
 def _serve() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
@@ -278,10 +309,11 @@ def _serve() -> None:
     torch.set_num_threads(1)
     # The choice of kernel is measured, so two fresh runs may differ in it; here every run makes the same.
     crossalign.computation.choose_linear = lambda model, rows: ("torch", "fixed by the test")
+    known: dict[int, int] = {}
     for line in sys.stdin:
         question = json.loads(line)
         if "wait" in question:
-            answer = os.waitstatus_to_exitcode(os.waitpid(question["wait"], 0)[1])
+            answer = _status(known, question["wait"], question["how"])
         else:
             answer = os.fork()
             if answer == 0:

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fault import (
+    ENVIRONMENT,
+    ROOT,
+    Job,
     Server,
     advanced,
+    events_in,
+    mounted,
     parts_of,
+    request_for,
+    run_folder,
+    said,
     stamps,
+    temporaries,
+    truncate,
     write_xcopa,
 )
 from safetensors import safe_open
 
-from crossalign.store import parts, runs
+from crossalign import pipeline
+from crossalign.__main__ import main
+from crossalign.store import files, parts, runs
 
 N = 30
 """Instances of each language; with 64 tokens a pass they make five chunks or more."""
@@ -42,10 +59,8 @@ def command(tiny_folder: Path, data: Path) -> Callable[..., list[str]]:
     """The command of a run in a cache."""
 
     def make(cache: Path, *more: str) -> list[str]:
-        return f"run --model {tiny_folder} --task xcopa --data {data} --cache {cache} --device cpu".split() + [
-            *("--batch-tokens", "64", "--json"),
-            *more,
-        ]
+        fixed = f"run --model {tiny_folder} --task xcopa --data {data} --device cpu --batch-tokens 64 --json"
+        return [*fixed.split(), "--cache", str(cache), *more]
 
     return make
 
@@ -54,8 +69,15 @@ def command(tiny_folder: Path, data: Path) -> Callable[..., list[str]]:
 def undisturbed(server: Server, command: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache of a run that nobody disturbed."""
     cache = tmp_path_factory.mktemp("undisturbed") / "cache"
-    totals = advanced(server.run(command(cache)).events)
-    assert totals == {"en": N, "it": N, "sw": N}
+    assert advanced(server.run(command(cache)).events) == {"en": N, "it": N, "sw": N}
+    return cache
+
+
+@pytest.fixture
+def started(undisturbed: Path, tmp_path: Path) -> Path:
+    """A cache in which the run exists and English and Italian are finished."""
+    cache = shutil.copytree(undisturbed, tmp_path / "cache")
+    shutil.rmtree(run_folder(cache) / "parts" / "sw")
     return cache
 
 
@@ -70,50 +92,43 @@ def saved_instances(cache: Path) -> dict[str, int]:
 
 def finished_parts(cache: Path) -> dict[str, tuple[int, int]]:
     """Stamps of the files of all complete parts."""
-    found = {}
-    for manifest in cache.glob("*/parts/[!.]*/manifest.json"):
-        found |= {f"{manifest.parent.name}/{k}": v for k, v in stamps(manifest.parent).items()}
-    return found
+    folders = [manifest.parent for manifest in cache.glob("*/parts/[!.]*/manifest.json")]
+    return {f"{folder.name}/{name}": stamp for folder in folders for name, stamp in stamps(folder).items()}
 
 
-def check_after_kill(cache: Path) -> None:
-    """A killed run has whole parts only."""
+def killed(job: Job, cache: Path, chunks: dict[str, int], kept: dict[str, tuple[int, int]]) -> bool:
+    """Waits for a job; checks that it left whole parts only, touched none, and computed only what was missing."""
+    status = job.wait()
+    assert status in (0, -signal.SIGKILL), job.errors
+    after = finished_parts(cache)
+    assert {name: after.get(name) for name in kept} == kept, "a finished part was touched"
     for path in cache.glob("*/run.json"):
         folders = [p for p in path.parent.glob("parts/*") if not p.name.startswith(".")]
         assert all((folder / "manifest.json").is_file() for folder in folders)
         assert parts.verify(runs.read_run(path.parent)) == []
-
-
-def check_only_missing_was_computed(before: dict[str, int], whole: set[str], events: list[dict]) -> None:
-    """Every stage had exactly the instances that no chunk held; finished languages had none."""
-    for event in (e for e in events if e["event"] == "stage"):
-        name = event["name"]
-        assert event["total"] == N - before.get(name, 0)
-        assert name not in whole or (name == "en" and whole < {"en", "it", "sw"})
+    finished = {name.split("/")[0] for name in kept}
+    stages = {e["name"]: e["total"] for e in job.events if e["event"] == "stage"}
+    assert stages == {name: N - chunks.get(name, 0) for name in stages}
+    assert not finished & set(stages)
+    return status != 0
 
 
 # --- kills -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_run_that_is_killed_again_and_again_loses_nothing(
+def test_a_run_killed_again_and_again_before_any_write_loses_nothing(
     server: Server, command: Callable, undisturbed: Path, tmp_path: Path, seed: int
 ) -> None:
-    rng, kills, computed = random.Random(seed), 0, {"en": 0, "it": 0, "sw": 0}
-    for attempt in range(60):
-        before, kept = saved_instances(tmp_path), finished_parts(tmp_path)
-        at = rng.randint(6, 50)
-        job = server.start(command(tmp_path), die_at=at, within=str(tmp_path))
-        status = job.wait()
+    rng, kills, computed = random.Random(seed), 0, dict.fromkeys(("en", "it", "sw"), 0)
+    while True:
+        before = saved_instances(tmp_path), finished_parts(tmp_path)
+        job = server.start(command(tmp_path), die_at=rng.randint(5, 45), within=str(tmp_path))
+        again = killed(job, tmp_path, *before)
         for name, amount in advanced(job.events).items():
             computed[name] += amount
-        after = finished_parts(tmp_path)
-        assert {k: after.get(k) for k in kept} == kept, "a finished part was touched"
-        check_after_kill(tmp_path)
-        check_only_missing_was_computed(before, {k.split("/")[0] for k in kept}, job.events)
-        if status == 0:
+        if not again:
             break
-        assert status == -signal.SIGKILL, job.errors
         kills += 1
     assert kills >= 6, "too few kills to prove anything"
     assert all(amount <= N for amount in computed.values()), f"something was computed twice: {computed}"
@@ -121,20 +136,218 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(
 
 
 def test_kills_at_any_time_lose_nothing(server: Server, command: Callable, undisturbed: Path, tmp_path: Path) -> None:
-    rng, hits = random.Random(3), 0
-    for attempt in range(12):
-        before, whole = saved_instances(tmp_path), {k.split("/")[0] for k in finished_parts(tmp_path)}
+    rng, kills = random.Random(3), 0
+    for _ in range(8):
+        before = saved_instances(tmp_path), finished_parts(tmp_path)
         job = server.start(command(tmp_path))
-        while '"advance"' not in job.errors and whole != {"en", "it", "sw"} and not os.waitid_done(job):
-            time.sleep(0.002)
+        job.wait_for('"stage"')
         time.sleep(rng.uniform(0, 0.06))
         job.kill()
-        status = job.wait()
-        check_after_kill(tmp_path)
-        check_only_missing_was_computed(before, whole, job.events)
-        hits += status == -signal.SIGKILL
-        if status == 0:
-            break
+        kills += killed(job, tmp_path, *before)
     server.run(command(tmp_path))
-    assert hits >= 4
+    assert kills >= 3
     assert parts_of(tmp_path) == parts_of(undisturbed)
+
+
+def test_the_real_command_goes_on_after_kills(command: Callable, undisturbed: Path, tmp_path: Path) -> None:
+    target = tmp_path / run_folder(undisturbed).name
+    target.mkdir()
+    shutil.copy(run_folder(undisturbed) / "run.json", target)  # the measured choice of kernel is part of a run
+    rng, order = random.Random(4), [sys.executable, "-m", "crossalign", *command(tmp_path)]
+    for _ in range(2):
+        chunks = saved_instances(tmp_path)
+        with subprocess.Popen(
+            order, cwd=ROOT, env=os.environ | ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process:
+            left, said_so_far = rng.randint(2, 6), ""
+            while left and (line := process.stderr.readline()):
+                said_so_far += line
+                left -= '"advance"' in line
+            process.kill()
+            process.wait()
+        stages = {e["name"]: e["total"] for e in events_in(said_so_far) if e["event"] == "stage"}
+        assert stages == {name: N - chunks.get(name, 0) for name in stages}
+    assert sum(saved_instances(tmp_path).values()) > 0
+    done = subprocess.run(order, cwd=ROOT, env=os.environ | ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sum(advanced(events_in(done.stderr)).values()) < 3 * N
+    assert parts_of(tmp_path) == parts_of(undisturbed)
+
+
+@pytest.mark.parametrize("pattern", [r"/\.run\.json\.", r"/parts/\.it\.\d+\.tmp$", r"/\.chunk-0+\d\."])
+def test_what_a_killed_process_left_half_written_is_cleared_away(
+    server: Server, command: Callable, undisturbed: Path, tmp_path: Path, pattern: str
+) -> None:
+    assert server.start(command(tmp_path), die_on=["os.rename", pattern]).wait() == -signal.SIGKILL
+    server.run(command(tmp_path))
+    assert parts_of(tmp_path) == parts_of(undisturbed)
+    assert temporaries(tmp_path) == []
+    assert not list(tmp_path.glob("*/work"))
+
+
+def test_a_truncated_chunk_is_computed_again_and_only_it(
+    server: Server, command: Callable, undisturbed: Path, tmp_path: Path
+) -> None:
+    job = server.start(command(tmp_path), die_on=["os.rename", r"/parts/\.it\.\d+\.tmp$"])
+    assert killed(job, tmp_path, {}, {})
+    chunks = sorted(tmp_path.glob("*/work/it/chunk-*"))
+    assert saved_instances(tmp_path) == {"en": N, "it": N} and len(chunks) >= 3
+    truncate(chunks[1])
+    starts = [int(re.findall(r"\d+", c.name)[0]) for c in chunks]
+    assert advanced(server.run(command(tmp_path)).events) == {"it": starts[2] - starts[1], "sw": N}
+    assert parts_of(tmp_path) == parts_of(undisturbed)
+
+
+def test_an_interrupt_says_that_the_run_goes_on(server: Server, command: Callable, tmp_path: Path) -> None:
+    job = server.start(command(tmp_path))
+    job.wait_for('"advance"')
+    job.kill(signal.SIGINT)
+    assert job.wait() == 130
+    assert "Traceback" not in job.errors
+    assert job.errors.splitlines()[-1] == "crossalign: stopped; the same command goes on from here."
+
+
+# --- side by side ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "languages", [("it,sw", "it,sw"), ("it", "sw"), ("sw,it", "it,sw", "en,it")], ids=["same", "apart", "three"]
+)
+def test_processes_on_one_run_share_the_work(
+    server: Server, command: Callable, undisturbed: Path, tmp_path: Path, languages: tuple[str, ...]
+) -> None:
+    jobs = [server.start(command(tmp_path, "--languages", codes)) for codes in languages]
+    assert [job.wait() for job in jobs] == [0] * len(jobs), [job.errors for job in jobs]
+    shares = [advanced(job.events) for job in jobs]
+    assert {name: sum(s.get(name, 0) for s in shares) for name in ("en", "it", "sw")} == {"en": N, "it": N, "sw": N}
+    assert parts_of(tmp_path) == parts_of(undisturbed)
+    assert not list(tmp_path.glob("*/work")) and temporaries(tmp_path) == []
+
+
+def test_a_process_takes_over_from_one_that_is_killed(
+    server: Server, command: Callable, undisturbed: Path, tmp_path: Path
+) -> None:
+    first, second = (server.start(command(tmp_path)) for _ in range(2))
+    first.wait_for('"advance"')
+    first.kill()
+    assert (first.wait(), second.wait()) == (-signal.SIGKILL, 0), second.errors
+    assert parts_of(tmp_path) == parts_of(undisturbed)
+
+
+def test_languages_added_later_leave_finished_parts_alone(
+    server: Server, command: Callable, undisturbed: Path, tmp_path: Path
+) -> None:
+    server.run(command(tmp_path, "--languages", "it"))
+    before = finished_parts(tmp_path)
+    server.run(command(tmp_path))
+    assert {k: v for k, v in finished_parts(tmp_path).items() if k in before} == before
+    assert parts_of(tmp_path) == parts_of(undisturbed)
+
+
+def test_keeping_states_later_adds_them_and_never_leaves_a_language_without_a_part(
+    server: Server, command: Callable, undisturbed: Path, started: Path
+) -> None:
+    order = command(started, "--languages", "it", "--keep-states", "float16")
+    server.start(order, die_on=["os.rename", r"/parts/\.it\.\d+\.tmp$"]).wait()
+    assert runs.read_run(run_folder(started)).languages() == ["en", "it"]
+    server.run(order)
+    old = parts_of(undisturbed)
+    for name, content in parts_of(started).items():
+        assert name in old or "/states_" in name
+        assert name.endswith("manifest.json") or content == old.get(name, content)
+
+
+# --- disks that refuse ---------------------------------------------------------------------------------------------
+
+
+def complete(started: Path, kept: dict, undisturbed: Path, request: object) -> None:
+    """After a refusal: nothing half is left, what was there is untouched, and the run can be finished."""
+    assert temporaries(started) == []
+    assert {k: v for k, v in finished_parts(started).items() if k in kept} == kept
+    assert parts.verify(runs.read_run(run_folder(started))) == []
+    pipeline.run(request)
+    assert parts_of(started) == parts_of(undisturbed)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+@pytest.mark.parametrize("name", ["chunk-", "instances.p", "scores.p", "alignment_", "rates_", "manifest.json"])
+def test_a_file_that_cannot_be_written_is_told_and_nothing_is_lost(
+    started: Path,
+    undisturbed: Path,
+    command: Callable,
+    tiny_folder: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    code: int,
+) -> None:
+    flush = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if f"/.{name}" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(code, os.strerror(code))
+        flush(descriptor)
+
+    kept = finished_parts(started)
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", refuse)
+        assert main(command(started)) == 2
+    text = said(capsys)
+    assert name in text and files.REASONS[code] in text
+    complete(started, kept, undisturbed, request_for(tiny_folder, data, started, batch_tokens=64))
+
+
+@pytest.mark.parametrize("free", [0, 40, 120, 180, 230])
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
+    started: Path,
+    undisturbed: Path,
+    command: Callable,
+    tiny_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    free: int,
+) -> None:
+    with mounted(tmp_path / "disk", "4m"):
+        cache = shutil.copytree(started, tmp_path / "disk" / "cache")
+        kept = finished_parts(cache)
+        disk = os.statvfs(cache)
+        ballast = tmp_path / "disk" / "ballast"
+        ballast.write_bytes(b"x" * (disk.f_bavail * disk.f_bsize - free * 1024))
+        assert main(command(cache)) == 2
+        assert "the disk is full: free some space" in said(capsys)
+        ballast.unlink()
+        complete(cache, kept, undisturbed, request_for(tiny_folder, data, cache, batch_tokens=64))
+
+
+def test_a_limit_of_file_sizes_is_told(server: Server, command: Callable, tmp_path: Path) -> None:
+    job = server.start(command(tmp_path), file_bytes=8000)
+    assert job.wait() == 2
+    assert "larger than allowed" in job.errors.splitlines()[-1] and "Traceback" not in job.errors
+    assert temporaries(tmp_path) == []
+
+
+def test_a_full_disk_leaves_no_half_export(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with mounted(tmp_path / "disk", "24k"):
+        out = tmp_path / "disk" / "out"
+        assert main(["export", "xcopa", "--out", str(out), "--cache", str(undisturbed)]) == 2
+        assert "the disk is full" in said(capsys)
+        assert temporaries(out) == []
+
+
+def test_a_read_only_cache_can_be_read_and_says_why_it_cannot_be_written(
+    started: Path, command: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with mounted(tmp_path / "disk", "4m") as remount:
+        cache = shutil.copytree(started, tmp_path / "disk" / "cache")
+        remount("ro")
+        before = stamps(cache)
+        for order in (["list"], ["verify"], ["summary", "xcopa"], ["export", "xcopa", "--out", str(tmp_path / "out")]):
+            assert main([*order, "--cache", str(cache)]) == 0
+        assert main(command(cache, "--languages", "it")) == 0
+        capsys.readouterr()
+        for order in (command(cache), command(cache, "--limit", "3"), command(cache / "new")):
+            assert main(order) == 2
+            assert "read-only" in said(capsys)
+        assert stamps(cache) == before

@@ -173,6 +173,19 @@ def test_equal_sentences_tie_and_are_not_matched_under_any_shift():
     assert everything_equal.relabelled_rate == 0
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_tie_in_one_direction_only_is_no_match_under_any_shift(side):
+    """Four translations stand one place further; then one of them is said twice, in one language."""
+    states = _states(13, 4, noise=0.1)
+    states = [states[0], np.roll(states[1], 1, axis=0)]
+    assert sentence_matches(*states).relabelled_rate == pytest.approx(1 / 3)
+    states[side][2] = 2 * states[side][1]
+    found = sentence_matches(*states)
+    _assert_same(found, _slow_matches(*states))
+    # Of the four pairs, one is tied and one has lost its sentence: 2 of 4 under one of 3 shifts.
+    assert found.relabelled_rate == pytest.approx(1 / 6)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
 def test_blocks_of_sentences_give_the_same(monkeypatch, rows):
     for seed, noise in ((1, 1.0), (2, 50.0)):

@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from crossalign.languages import nearest
+from crossalign.languages import matching_code, nearest
 from crossalign.schema import Instance, UserError
 from crossalign.tasks import belebele, flores, miniature, xcopa, xstorycloze
 from crossalign.tasks.records import Prepared, Read, Rows, Task, few_shot_prefix
 from crossalign.tasks.source import local_languages, reader
 
-__all__ = ["TASKS", "Loaded", "Task", "find_task", "load_language", "load_pivot", "local_languages", "reader"]
+__all__ = [
+    "TASKS",
+    "Loaded",
+    "Task",
+    "find_language",
+    "find_task",
+    "load_language",
+    "load_pivot",
+    "local_languages",
+    "reader",
+]
 
 TASKS: dict[str, Task] = {t.TASK.name: t.TASK for t in (xcopa, xstorycloze, belebele, flores, miniature)}
 
@@ -32,12 +42,17 @@ def find_task(name: str) -> Task:
     raise UserError(f"There is no task {name!r}; there are: {', '.join(TASKS)}.")
 
 
-def check_languages(task: Task, languages: Sequence[str]) -> None:
-    """Raises UserError, with the nearest codes, for a language the task does not have."""
-    for code in languages:
-        if code not in task.languages:
-            near = ", ".join(nearest(code, task.languages)) or ", ".join(task.languages[:12])
-            raise UserError(f"{task.title} has no language {code!r}; nearest: {near}.")
+def find_language(task: Task, text: str) -> str:
+    """The code of the task's data that `text` means: the code itself, another system's code, or the English name.
+
+    Raises:
+        UserError: no such language, or an ambiguous name; the nearest codes are offered.
+    """
+    code = matching_code(text, task.languages)
+    if code is None:
+        near = ", ".join(nearest(text, task.languages)) or ", ".join(task.languages[:12])
+        raise UserError(f"{task.title} has no language {text!r}; nearest: {near}.")
+    return code
 
 
 def load_pivot(

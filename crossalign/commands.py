@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from crossalign import console
+from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
 from crossalign.store.runs import Run, find_run, list_runs
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def run(options: Namespace) -> int:
@@ -63,7 +68,9 @@ def list_all(options: Namespace) -> int:
     if not runs and not problems:
         print(f"No runs in {options.cache} yet. Start one with: crossalign run --model MODEL --task xcopa")
         return 0
-    header = ["run_id", "model", "task", "protocol", "languages", "n", "complete"]
+    header = ["run_id", "n", "complete", "languages"]
+    if console.is_wide():
+        header = ["run_id", "model", "task", "protocol", "n", "complete", "languages"]
     console.print_table(f"Runs in {options.cache}", header, [[_text(row[h]) for h in header] for row in rows])
     for problem in problems:
         print(problem)
@@ -125,7 +132,7 @@ def _text(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple | list):
-        return f"{len(value)}: {', '.join(value[:8])}{' …' if len(value) > 8 else ''}"
+        return f"{len(value)}: {', '.join(value[:4])}{' …' if len(value) > 4 else ''}"
     return value
 
 
@@ -145,26 +152,31 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
         }
         console.print_json(value)
         return
-    chosen = best[best["pooling"] == pooling]
-    metrics = chosen["metric"].unique().tolist()
+    _show_languages(one, languages, best[best["pooling"] == pooling], pooling)
+    shown = related[(related["pooling"] == pooling) & related["r"].notna()]
+    body = [
+        [r["metric"], r["aggregation"], r["coefficient"], _interval(r["r"], r["low"], r["high"]), r["n"]]
+        for r in shown.to_dict("records")
+    ]
+    if body:
+        header = ["metric", "over layers", "coefficient", "r", "n"]
+        console.print_table("Accuracy against alignment over languages (95 % intervals)", header, body)
+
+
+def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooling: str) -> None:
+    """One line per language; on a narrow terminal without names and intervals."""
+    metrics = [m for m in ALIGNMENT_METRICS if m in set(chosen["metric"])]
+    wide = console.is_wide()
     rows = []
     for record in languages.to_dict("records"):
         mine = chosen[chosen["language"] == record["language"]].set_index("metric")
         cells = [f"{mine.rate[m]:.3f} @{mine.layer[m]}" if m in mine.index else None for m in metrics]
         accuracy = _interval(record["accuracy"], record["accuracy_low"], record["accuracy_high"])
-        rows.append([record["language"], record["name"], record["n"], accuracy, *cells])
-    note = (
-        f"Alignment with {one.spec.pivot}, pooling {pooling}: highest rate over layers @ that layer (0 = embeddings)."
-    )
-    console.print_table(one.run_id, ["language", "name", "n", "accuracy", *metrics], rows, note)
-    shown = related[(related["pooling"] == pooling) & related["r"].notna()]
-    if len(shown):
-        body = [
-            [r["metric"], r["aggregation"], r["coefficient"], _interval(r["r"], r["low"], r["high"]), r["n"]]
-            for r in shown.to_dict("records")
-        ]
-        header = ["metric", "over layers", "coefficient", "r", "n"]
-        console.print_table("Accuracy against alignment over languages (95 % intervals)", header, body)
+        about = [record["name"], record["n"], accuracy] if wide else [record["n"], record["accuracy"]]
+        rows.append([record["language"], *about, *cells])
+    header = ["language", "name", "n", "accuracy"] if wide else ["language", "n", "accuracy"]
+    note = f"Highest rate over layers @ that layer (0 = embeddings); pivot {one.spec.pivot}, pooling {pooling}."
+    console.print_table(one.run_id, [*header, *metrics], rows, note)
 
 
 def _interval(value: float, low: float, high: float) -> str | None:

@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -92,15 +93,23 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
+WIDE = 110
+"""Columns of a terminal from which on tables show names and intervals too."""
+
+
+def is_wide() -> bool:
+    """Whether standard output has room for the wide form of a table; a file or pipe counts as wide."""
+    return not sys.stdout.isatty() or Console().width >= WIDE
+
+
 def print_table(title: str, header: list[str], rows: list[list[Any]], note: str = "") -> None:
-    """A table on standard output; data are never read as markup."""
-    table = Table(title=Text(title), title_justify="left", header_style="bold")
+    """A table on standard output; data are never read as markup, and nothing is folded, so that ids can be copied."""
+    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in header:
-        # An id that is cut or folded cannot be copied.
-        table.add_column(name, justify="left" if name in LEFT else "right", overflow="fold", no_wrap=name == "run_id")
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(_cell(v)) for v in row))
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     if note:
         console.print(note, markup=False)

@@ -19,17 +19,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = {
-    "PYTHONPATH": str(ROOT),
-    "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 RUNNING = 1000
 
-CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
-"""Audit events of the interpreter that change the file system; opening a file to write is counted too."""
+CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+"""Audit events of the interpreter that change the file system."""
 
 
 class Job:
@@ -53,7 +48,8 @@ class Job:
 
     @property
     def errors(self) -> str:
-        return self.stem.with_suffix(".err").read_text(encoding="utf-8")
+        path = self.stem.with_suffix(".err")
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     @property
     def events(self) -> list[dict]:
@@ -66,26 +62,22 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.count = folder, 0
-        environment = os.environ | ENVIRONMENT
-        command = [sys.executable, str(Path(__file__))]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, __file__], env=os.environ | ENVIRONMENT, **pipes)
 
     def ask(self, question: dict) -> int:
         print(json.dumps(question), file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
-    def start(self, arguments: Iterable[str], **faults: Any) -> Job:
-        """Args: faults: `die_at` the n-th change below `within`; `die_on` [audit event, pattern]; `file_bytes` limit."""
+    def start(self, arguments: Iterable[str], *die_before: str | int) -> Job:
+        """Starts a command; `die_before` are the arguments of `_die_before`."""
         self.count += 1
         stem = self.folder / f"job-{self.count}"
-        pid = self.ask({"arguments": [str(a) for a in arguments], "stem": str(stem), "faults": faults})
-        return Job(self, pid, stem)
+        return Job(self, self.ask({"arguments": list(arguments), "stem": str(stem), "die_before": die_before}), stem)
 
-    def run(self, arguments: Iterable[str], **faults: Any) -> Job:
+    def run(self, arguments: Iterable[str]) -> Job:
         """Runs a command to its end, which must be a good one."""
-        job = self.start(arguments, **faults)
+        job = self.start(arguments)
         status = job.wait()
         assert status == 0, job.errors
         return job
@@ -152,11 +144,8 @@ def mounted(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
     import pytest
 
     folder.mkdir(parents=True, exist_ok=True)
-    first = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        made = subprocess.run(first, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        made = False
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    made = os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
     if not made:
         pytest.skip("mounting a small file system needs root")
     try:
@@ -241,15 +230,8 @@ def _child(question: dict) -> None:
     """Becomes the command; never returns."""
     for number, suffix in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(question["stem"] + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    faults = question["faults"]
-    if "file_bytes" in faults:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (faults["file_bytes"], faults["file_bytes"]))
-    if "die_at" in faults:
-        _die_at(faults["die_at"], faults["within"])
-    if "die_on" in faults:
-        _die_on(*faults["die_on"])
+    if question["die_before"]:
+        _die_before(*question["die_before"])
     from crossalign.__main__ import main
 
     status = 70
@@ -264,26 +246,18 @@ def _child(question: dict) -> None:
     os._exit(status)
 
 
-def _die_at(count: int, within: str) -> None:
-    """Kills this process, as the power would, just before its count-th change below a folder."""
+def _die_before(events: str, path: str, count: int = 1, number: int = signal.SIGKILL) -> None:
+    """Sends this process a signal just before the count-th change of the file system that fits."""
     left = [count]
 
     def hook(event: str, arguments: tuple) -> None:
-        writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wax"
-        if (event in CHANGES or writes) and str(arguments[0]).startswith(within):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
-def _die_on(wanted: str, pattern: str) -> None:
-    """Kills this process just before an event on a path that fits the pattern."""
-
-    def hook(event: str, arguments: tuple) -> None:
-        if event == wanted and re.search(pattern, str(arguments[0])):
-            os.kill(os.getpid(), signal.SIGKILL)
+        if event not in CHANGES or not re.search(events, event) or not re.search(path, str(arguments[0])):
+            return
+        if event == "open" and str(arguments[1])[:1] not in "wax":
+            return
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), number)
 
     sys.addaudithook(hook)
 

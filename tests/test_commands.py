@@ -25,12 +25,6 @@ def pristine(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "cache"
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal wide enough that no cell is folded."""
-    monkeypatch.setenv("COLUMNS", "220")
-
-
 @pytest.fixture
 def cache(pristine: Path, tmp_path: Path) -> Path:
     """A copy to change."""
@@ -104,6 +98,8 @@ def test_list_shows_what_a_run_is(cache: Path, capsys: pytest.CaptureFixture) ->
     assert main(["list", "--cache", str(cache), "--json"]) == 0
     (row,) = strict(capsys.readouterr().out)["runs"]
     assert (row["complete"], row["languages"]) == (False, ["en", "it"])
+    assert main(["list", "--cache", str(cache)]) == 0
+    assert row["run_id"] in capsys.readouterr().out, "an id must stand on one line, to be copied"
 
 
 def test_summary_gives_the_tables_as_strict_json(cache: Path, capsys: pytest.CaptureFixture) -> None:

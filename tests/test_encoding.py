@@ -1,6 +1,5 @@
 """One pass over token trees gives what a plain pass over each single text gives."""
 
-import copy
 import dataclasses
 import random
 
@@ -9,7 +8,8 @@ import pytest
 import torch
 from conftest import byte_tokenizer, tiny_llama
 
-from crossalign.forward.agreement import choose_trees, reference
+from crossalign.forward import encoding
+from crossalign.forward.agreement import reference
 from crossalign.forward.encoding import MIN_PREFIX, Encoder
 from crossalign.forward.texts import requests_of, tokenized
 from crossalign.models import describe
@@ -174,9 +174,36 @@ def test_score_only_requests_leave_no_states(tiny_model):
     np.testing.assert_allclose(encoded.logliks, _expected(tiny_model, instances).logliks, atol=1e-4)
 
 
-def test_no_hook_stays_on_the_model(tiny_model):
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_many_predicted_positions_go_through_the_head_in_parts(tiny_model, head, expected, monkeypatch, rows):
     _encoded(tiny_model, MIXED)
-    assert not tiny_model.decoder._forward_hooks
+    positions = sum(head)
+    head.clear()
+    monkeypatch.setattr(encoding, "HEAD_ROWS", rows)
+    _assert_same(_encoded(tiny_model, MIXED), expected)
+    assert sum(head) == positions
+    assert max(head) <= rows
+
+
+def _state_of(model) -> list:
+    """What a pass might leave on a model besides its weights."""
+    modules = [model.model, *model.model.modules()]
+    return [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in vars(m)) for m in modules]
+
+
+def test_a_pass_leaves_the_model_as_it_was(tiny_model):
+    before = _state_of(tiny_model)
+    _encoded(tiny_model, MIXED)
+    assert _state_of(tiny_model) == before
+
+    def broken(module, inputs):
+        raise RuntimeError("out of memory")
+
+    handle = tiny_model.model.lm_head.register_forward_pre_hook(broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        _encoded(tiny_model, MIXED)
+    handle.remove()
+    assert _state_of(tiny_model) == before
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
@@ -270,15 +297,3 @@ def test_too_long_texts_stay_nan_and_disturb_nobody(tiny_model, expected):
     assert np.isnan(states[:, [0, 1, 3, 4]]).all() and np.isfinite(states[:, [2, 5, 12, 13, 14]]).all()
     run = ~np.isnan(states)
     np.testing.assert_allclose(states[run], expected.pooled["last_token"][run], atol=1e-4)
-
-
-def test_nothing_to_compare_leaves_the_trees_on(tiny_model):
-    short_model = dataclasses.replace(tiny_model, max_length=2)
-    assert choose_trees(short_model, POOLINGS, tokenized(MIXED, tiny_model.tokenize))[0]
-
-
-def test_half_precision_agrees_with_its_own_single_texts():
-    model = describe(copy.deepcopy(tiny_llama()).to(torch.bfloat16), byte_tokenizer(), "bfloat16")
-    with_trees, why = choose_trees(model, POOLINGS, tokenized(MIXED, model.tokenize))
-    assert with_trees, why
-    assert {s.dtype for s in _encoded(model, MIXED).pooled.values()} == {np.dtype(np.float32)}

@@ -24,7 +24,7 @@ ORDER = (
     "alignment miniature.world",
     "models tasks",
     "forward patching translation",
-    "alignment_tables store",
+    "alignment_tables part_columns store",
     "miniature.control",
     "planning",
     "computation engine",

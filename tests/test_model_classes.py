@@ -1,5 +1,6 @@
 """Tiny random models of many classes: is the fast pass right, and is a model that it is wrong for found out?"""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,11 @@ CLASSES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "phi3": ("Phi3ForCausalLM", "Phi3Config", {}),
     "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
     "cohere": ("CohereForCausalLM", "CohereConfig", {"logit_scale": 0.25}),
+    "mixtral": ("MixtralForCausalLM", "MixtralConfig", FEW_HEADS | {"num_local_experts": 4}),
+    "mamba": ("MambaForCausalLM", "MambaConfig", {"state_size": 4}),
 }
+WITHOUT_TREES = ("bloom", "mamba")
+"""One counts positions from a mask of two dimensions, the other has no attention at all."""
 
 
 def _model(name: str, **changes) -> LanguageModel:
@@ -90,7 +95,7 @@ def _difference(
 def test_trees_are_chosen_where_a_model_takes_them_and_the_numbers_are_those_of_single_texts(name):
     model = _model(name)
     with_trees, why = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
-    assert with_trees == (name != "bloom"), why
+    assert with_trees == (name not in WITHOUT_TREES), why
     for batch_tokens in (1, 100_000):
         assert _difference(model, QUESTIONS, with_trees, batch_tokens) < 1e-3
     if with_trees:
@@ -232,3 +237,15 @@ def test_a_model_for_which_nothing_agrees_is_refused(factor, texts):
     model = _bent(change_output=_other_under_a_mask(factor))
     with pytest.raises(UserError, match="single texts"):
         choose_trees(model, POOLINGS, tokenized(texts, model.tokenize))
+
+
+def test_nothing_to_compare_leaves_the_trees_on():
+    model = dataclasses.replace(_model("llama"), max_length=2)
+    assert choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))[0]
+    assert choose_trees(model, POOLINGS, [])[0]
+
+
+def test_half_precision_agrees_with_its_own_single_texts():
+    model = describe(tiny_llama().to(torch.bfloat16), byte_tokenizer(), "bfloat16")
+    with_trees, why = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
+    assert with_trees, why

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fault import flip, parts_of, request_for, run_folder, said, stamps, write_xcopa
+from fault import flip, mounted, parts_of, request_for, run_folder, said, stamps, temporaries, write_xcopa
 
 from crossalign import models, pipeline, planning
 from crossalign.__main__ import main
@@ -20,7 +20,7 @@ from crossalign.store import files, parts
 from crossalign.store.locks import lock
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
 
-SPEC = RunSpec("hub/name-1B", "commit:1", "xcopa", "options", "en", "data")
+SPEC = RunSpec("models/name-1B", "files:1", "xcopa", "options", "en", "data")
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +253,31 @@ def test_a_run_that_lost_a_part_computes_only_that_one(
     pipeline.run(request_of(cache))
     assert {k: v for k, v in stamps(folder).items() if k in before} == before
     assert parts_of(cache) == parts_of(pristine)
+
+
+# --- disks that refuse -------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_no_half_export(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with mounted(tmp_path / "disk", "24k"):
+        out = tmp_path / "disk" / "out"
+        assert main(["export", "xcopa", "--out", str(out), "--cache", str(cache)]) == 2
+        assert "the disk is full" in said(capsys)
+        assert temporaries(out) == []
+
+
+def test_a_read_only_cache_can_be_read_and_says_why_it_cannot_be_written(
+    request_of: Callable, pristine: Path, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "disk", "4m") as remount:
+        cache = shutil.copytree(pristine, tmp_path / "disk" / "cache")
+        shutil.rmtree(run_folder(cache) / "parts" / "sw")
+        remount("ro")
+        before = stamps(cache)
+        for order in (["list"], ["verify"], ["summary", "xcopa"], ["export", "xcopa", "--out", str(tmp_path / "out")]):
+            assert main([*order, "--cache", str(cache)]) == 0
+        pipeline.run(request_of(cache, languages=("it",)))
+        for request in (request_of(cache), request_of(cache, limit=3), request_of(cache / "new")):
+            with pytest.raises(UserError, match="read-only file system: choose another folder with --cache"):
+                pipeline.run(request)
+        assert stamps(cache) == before

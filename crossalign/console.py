@@ -104,7 +104,9 @@ def is_wide() -> bool:
 
 def print_table(title: str, header: list[str], rows: list[list[Any]], note: str = "") -> None:
     """A table on standard output; data are never read as markup, and nothing is folded, so that ids can be copied."""
-    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    table = Table(
+        title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=0
+    )
     for name in header:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for row in rows:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from crossalign.schema import UserError
@@ -30,6 +31,7 @@ class LanguageModel:
         n_layers: L; there are L + 1 hidden states, 0 = embeddings.
         max_length: longest text in tokens; texts beyond it are counted and left out, never cut.
         window: shortest sliding attention window in tokens; None when every layer sees everything.
+        takes_trees: False where a layer counts places in the input (GPT-Neo's local attention), not positions.
         linear_to_attention: operations of the linear layers per token ÷ operations of attention per token pair.
     """
 
@@ -41,6 +43,7 @@ class LanguageModel:
     hidden_size: int
     max_length: int
     window: int | None
+    takes_trees: bool
     linear_to_attention: float
 
     @property
@@ -87,11 +90,14 @@ def load(name: str, dtype: str, device: str) -> LanguageModel:
     placement = {"device_map": "auto"} if device == "auto" else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = _loading(
-            name,
-            lambda: transformers.AutoModelForCausalLM.from_pretrained(name, dtype=DTYPES[dtype], **placement, **common),
-        )
+        settings = {"dtype": DTYPES[dtype], "output_loading_info": True} | placement | common
+        model, info = _loading(name, lambda: transformers.AutoModelForCausalLM.from_pretrained(name, **settings))
         tokenizer = _loading(name, lambda: transformers.AutoTokenizer.from_pretrained(name, **common))
+    if info["missing_keys"]:
+        raise UserError(
+            f"The weights of {name} lack {len(info['missing_keys'])} tensors (the first is "
+            f"{min(info['missing_keys'])}): download or save the model again."
+        )
     if device != "auto":
         model.to(torch.device(device))
     return describe(model.eval(), tokenizer, dtype)
@@ -112,6 +118,7 @@ def describe(model: Any, tokenizer: Any, dtype: str) -> LanguageModel:
         hidden_size=hidden,
         max_length=int(limit) if limit else 1 << 30,
         window=_window(config),
+        takes_trees=not _counts_places(config),
         linear_to_attention=max(1.0, linear / (2 * layers * hidden)),
     )
 
@@ -128,6 +135,10 @@ def _window(config: Any) -> int | None:
     return int(window)
 
 
+def _counts_places(config: Any) -> bool:
+    return "local" in (getattr(config, "attention_layers", None) or ())
+
+
 def _check_device(device: str) -> None:
     if device in ("cpu", "auto"):
         return
@@ -142,21 +153,21 @@ def _check_device(device: str) -> None:
 def _loading(name: str, load_one: Callable[[], Any]) -> Any:
     try:
         return load_one()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(_load_message(name, error)) from None
 
 
 def _load_message(name: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0][:240] if str(error).strip() else type(error).__name__
     folder = Path(name)
+    if "trust_remote_code" in str(error) or "custom code" in str(error):
+        return f"The model {name!r} needs code from its repository, which crossalign never runs: choose another model."
     if folder.is_dir():
-        if not any(folder.glob(pattern) for pattern in ()) and not has_weights(folder):
+        if not has_weights(folder):
             return f"The folder {name} holds no weights (*.safetensors): give the folder that save_pretrained wrote."
         return f"Cannot load a model from the folder {name}: {reason}"
     if type(error).__name__ == "GatedRepoError" or "gated" in reason.lower():
         return f"The model {name!r} is gated: accept its licence on the Hub and log in with `hf auth login`."
-    if "trust_remote_code" in str(error) or "custom code" in str(error):
-        return f"The model {name!r} needs code from its repository, which crossalign never runs: choose another model."
     return (
         f"There is no folder {name!r}, and no such model can be had from the Hub ({reason}): "
         "check the name and the connection, or give a local folder."
@@ -214,7 +225,7 @@ def _file_digest(path: Path) -> str:
 def _read_memo(memo: Path | None) -> dict[str, str]:
     try:
         return dict(json.loads(memo.read_text())) if memo else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
 
 

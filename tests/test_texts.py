@@ -33,12 +33,13 @@ def merging():
 
 
 def _harness(tokenize, context: str, continuation: str) -> tuple[tuple[int, ...], int]:
-    """`TemplateLM._encode_pair` of lm-evaluation-harness 0.4: all tokens, and how many of them are the context."""
+    """`TemplateLM._encode_pair` of lm-evaluation-harness 0.4 and what it then feeds: context tokens, then the rest."""
     spaces = len(context) - len(context.rstrip())
     if spaces > 0:
         continuation = context[-spaces:] + continuation
         context = context[:-spaces]
-    return tokenize([context + continuation])[0], len(tokenize([context])[0])
+    whole, alone = tokenize([context + continuation])[0], tokenize([context])[0]
+    return alone + whole[len(alone) :], len(alone)
 
 
 PROMPTS = ["was it", "was it  ", "it is so.", "it is. ", "is it \n", "a"]
@@ -58,8 +59,8 @@ def test_a_boundary_that_merges_is_cut_at_the_length_of_the_prompt(merging):
     whole, prompt = merging(["it is. so"])[0], merging(["it is."])[0]
     assert whole[: len(prompt)] != prompt, "the tokenizer of this test must merge across the boundary"
     (one,) = tokenized([_question("it is.", ("so",))], merging)
-    assert one.scored == (whole,)
-    # i t _ i s ". " | s o: the space went into the sixth token, which lm-evaluation-harness counts to the prompt.
+    # i t _ i s ". " | s o: the space went into the sixth token; lm-evaluation-harness feeds the prompt's own "." there.
+    assert one.scored == (prompt + whole[len(prompt) :],)
     assert one.starts == (6,)
     assert len(whole) == 8
 

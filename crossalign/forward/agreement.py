@@ -48,14 +48,18 @@ def choose_trees(
         return True, "no text fits into the model, nothing to compare"
     n_options = len(sample[0].options)
     sizes = (len(sample) * (n_options + 1), len(sample) * n_options)
-    expected = reference(model, poolings, [r for group in requests for r in group], *sizes)
-    budget = max(len(r.run) for group in requests for r in group) * 4
-    failures = []
-    for with_trees in (True, False):
+    flat = [r for group in requests for r in group]
+    try:
+        expected = reference(model, poolings, flat, *sizes)
+    except ValueError as error:
+        raise UserError(f"The hidden states of this model cannot be pooled ({error}): choose another model.") from None
+    budget = max(len(r.run) for r in flat) * 4
+    failures = [] if model.takes_trees else ["its local attention counts places, so trees are not used"]
+    for with_trees in (True, False) if model.takes_trees else (False,):
         name = "token trees" if with_trees else "plain batches"
         try:
             encoder = Encoder(model, poolings, budget, with_trees)
-            got = encoder.encode(requests, *sizes)
+            got = encoder.encode(requests, *sizes, encoder.prefix(flat))
         except (ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
             failures.append(f"{name} are refused by the model ({type(error).__name__})")
             continue
@@ -102,7 +106,8 @@ def _difference(got: Encoded, expected: Encoded) -> Agreement:
             run = ~np.isnan(theirs).any(axis=-1)
             if run.any():
                 largest = max(float(np.abs(theirs[run]).max()), 1e-30)
-                relative = max(relative, float(np.abs(mine[run] - theirs[run]).max()) / largest)
+                # Not max(): it would drop a NaN.
+                relative = float(np.maximum(relative, np.abs(mine[run] - theirs[run]).max() / largest))
     scored = ~np.isnan(expected.logliks)
     nats = float(np.abs(got.logliks - expected.logliks)[scored].max()) if scored.any() else 0.0
     return Agreement(nats, relative)

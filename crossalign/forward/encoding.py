@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -46,21 +47,19 @@ class Prefix(NamedTuple):
 
 
 @contextmanager
-def _head_only(model: Any, decoder: Any) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+def _head_only(model: Any, decoder: Any, output: Any) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
     """Hidden states → logits by the model's own output head, whatever it does (scaling, soft-capping).
 
-    The model is called with a decoder that hands the given states through, so no class of model needs a branch here,
-    and vocabulary-sized logits exist only for the positions where a token is scored.
+    The model is called with a decoder that gives its last `output` again, but with the given states, so no class of
+    model needs a branch here, and vocabulary-sized logits exist only for the positions where a token is scored.
     """
-    from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
-
-    hidden: list[torch.Tensor] = []
+    given = copy.copy(output)
     had_own = "forward" in vars(decoder)
     original = decoder.forward
-    decoder.forward = lambda *args, **kwargs: BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden[0])
+    decoder.forward = lambda *args, **kwargs: given
 
     def logits(states: torch.Tensor) -> torch.Tensor:
-        hidden[:] = [states[None]]
+        given.last_hidden_state = states[None]
         ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
         return model(input_ids=ids, use_cache=False).logits[0]
 
@@ -99,7 +98,8 @@ class Encoder:
 
     def plan(self, groups: Sequence[Sequence[Request]], prefix: Prefix | None) -> list[tuple[Batch, Prefix | None]]:
         """The batches for the requests; each group's texts may share tokens."""
-        plain: list[TokenTree] = []
+        merged: list[TokenTree] = []
+        single: list[TokenTree] = []
         prefixed: list[TokenTree] = []
         ratio = self.model.linear_to_attention
         for group in groups:
@@ -108,11 +108,13 @@ class Encoder:
                 cut = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in group if r.pooled < 0]
                 prefixed += trees(cut, ratio) if cut else []
             rest = [r for r in group if prefix is None or r.pooled >= 0]
-            if rest:
-                longest = max(len(r.run) for r in rest)
-                plain += trees(rest, ratio) if self.with_trees and self._within_window(longest) else chains(rest)
-        jobs: list[tuple[Batch, Prefix | None]] = [(batch, None) for batch in batches(plain, self.batch_tokens)]
-        return jobs + [(batch, prefix) for batch in batches(prefixed, self.batch_tokens)]
+            if rest and self.with_trees and self._within_window(max(len(r.run) for r in rest)):
+                merged += trees(rest, ratio)
+            else:
+                single += chains(rest)
+        # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away.
+        kinds = ((merged, None), (single, None), (prefixed, prefix))
+        return [(batch, shared) for rows, shared in kinds for batch in batches(rows, self.batch_tokens)]
 
     def encode(
         self,
@@ -134,17 +136,31 @@ class Encoder:
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
         for batch, shared in self.plan(groups, prefix):
-            pooler = Pooler(batch, self.poolings)
-            scores, states = self._forward(batch, shared, pooler)
-            for pooling, values in states.items():
-                pooled[pooling][:, pooler.slots] = values.numpy()
-            for slot, value in scores:
-                logliks[slot] = value
+            self._run(batch, shared, pooled, logliks)
             tokens = sum(len(row) for row in batch.rows)
             real, padded = real + tokens, padded + batch.padded
             if progress:
                 progress(tokens)
         return Encoded(pooled, logliks, (real, padded))
+
+    def _run(self, batch: Batch, prefix: Prefix | None, pooled: Pooled, logliks: Float[np.ndarray, "score"]) -> None:
+        """Fills in the results of one batch.
+
+        One text with a NaN makes NaN of whatever shares its tree or batch (0 times NaN is NaN), so the texts of such
+        a batch are run again, each by itself.
+        """
+        pooler = Pooler(batch, self.poolings)
+        scores, states = self._forward(batch, prefix, pooler)
+        finite = all(np.isfinite(score) for _, score in scores) and all(s.isfinite().all() for s in states.values())
+        requests = [r for row in batch.rows for r in row.requests]
+        if not finite and len(requests) > 1:
+            for request in requests:
+                self._run(Batch((chains([request])[0],)), prefix, pooled, logliks)
+            return
+        for pooling, values in states.items():
+            pooled[pooling][:, pooler.slots] = values.numpy()
+        for slot, value in scores:
+            logliks[slot] = value
 
     def _within_window(self, length: int) -> bool:
         """Sliding-window layers see a whole text only while it is shorter than the window."""
@@ -161,7 +177,7 @@ class Encoder:
         if scored.slots:
             last = output.last_hidden_state
             states = last.reshape(-1, last.shape[-1])[scored.positions.to(last.device)]
-            with _head_only(self.model.model, self.model.decoder) as logits:
+            with _head_only(self.model.model, self.model.decoder, output) as logits:
                 scores = scored.logliks(states, logits)
         return scores, pooler(output.hidden_states) if wanted else {}
 

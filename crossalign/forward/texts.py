@@ -37,8 +37,9 @@ class TokenizedInstance(NamedTuple):
 def tokenized(instances: Sequence[Instance], tokenize: Tokenize) -> list[TokenizedInstance]:
     """Tokenises all texts of the instances.
 
-    The continuation's first token is found as in lm-evaluation-harness 0.4: prompt and continuation are tokenised
-    together and cut at the length of the tokenised prompt; spaces at the prompt's end belong to the continuation.
+    Scored texts follow lm-evaluation-harness 0.4: prompt and continuation are tokenised together and cut at the
+    length of the tokenised prompt, whose own tokens stand before the rest; spaces at the prompt's end belong to the
+    continuation. Where a token spans the boundary, the scored tokens therefore differ from those of the whole text.
 
     Raises:
         UserError: a text that tokenises to nothing; the instance is named.
@@ -48,14 +49,14 @@ def tokenized(instances: Sequence[Instance], tokenize: Tokenize) -> list[Tokeniz
     options = tokenize(option_texts)
     scored = options if scored_texts == option_texts else tokenize(scored_texts)
     premises = tokenize([i.premise for i in instances])
-    starts = [len(t) for t in tokenize([i.prompt.rstrip() for i in instances])] if scored else []
+    prompts = tokenize([i.prompt.rstrip() for i in instances]) if scored else []
     result = []
     for index, instance in enumerate(instances):
         k = len(instance.options)
         mine = slice(index * k, (index + 1) * k)
-        one = TokenizedInstance(
-            tuple(options[mine]), premises[index], tuple(scored[mine]), (starts[index],) * k if k else ()
-        )
+        prompt = prompts[index] if k else ()
+        joined = tuple(prompt + whole[len(prompt) :] for whole in scored[mine])
+        one = TokenizedInstance(tuple(options[mine]), premises[index], joined, (len(prompt),) * k)
         _check(instance, one)
         result.append(one)
     return result
@@ -81,10 +82,9 @@ def requests_of(one: TokenizedInstance, index: int, max_length: int) -> tuple[li
     k = len(one.options)
     premise = Request(one.premise, pooled=index * (k + 1) + k)
     requests = [premise]
-    together = one.scored == one.options
     for option in range(k):
         pooled, scored, start = index * (k + 1) + option, index * k + option, one.starts[option]
-        if together:
+        if one.scored[option] == one.options[option]:
             requests.append(Request(one.options[option], pooled, scored, start))
         else:
             requests.append(Request(one.options[option], pooled=pooled))

@@ -141,6 +141,7 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=name not in ("--scripts", "--mexa-scripts", "--python"))
     parser.add_argument("--tasks", nargs="+", default=[task for task, _ in WORK])
     parser.add_argument("--limit", type=int, help="first instances only")
+    parser.add_argument("--keep", type=Path, help="folder that keeps the peers' work, for parity.py")
     parser.add_argument("--scaling", action="store_true", help="only ours, at 1, 2 and 4 times the instances")
     options = parser.parse_args()
     operations = model_operations(options.model)
@@ -163,7 +164,7 @@ def main() -> None:
                 data=options.data,
                 scripts=options.scripts,
                 python=options.python,
-                work=Path(folder) / "work",
+                work=(options.keep or Path(folder)) / task,
                 limit=options.limit,
                 layers=layers,
                 mexa_scripts=options.mexa_scripts,

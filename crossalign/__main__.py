@@ -10,6 +10,10 @@ from pathlib import Path
 
 from crossalign.schema import POOLINGS, UserError
 
+# Threads that wait for each other should spin only briefly: on a machine with other work a longer spin takes the core
+# from the thread that is waited for, and a pass takes ten times as long. libgomp reads this when torch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 LEARN = "Start with: crossalign run --model MODEL --task xcopa --languages sw,it   (a Hub id or a local folder)"
 
 

@@ -230,6 +230,13 @@ def test_verify_names_a_damaged_file(cache: Path, capsys: pytest.CaptureFixture,
     assert str(path) in capsys.readouterr().out
 
 
+def test_verify_notices_that_the_description_of_a_run_was_changed(cache: Path, capsys: pytest.CaptureFixture) -> None:
+    path = run_folder(cache) / "run.json"
+    path.write_text(path.read_text().replace('"pivot": "en"', '"pivot": "it"'))
+    assert main(["verify", "--cache", str(cache)]) == 1
+    assert run_folder(cache).name in capsys.readouterr().out
+
+
 def test_verify_names_missing_and_foreign_files(cache: Path, capsys: pytest.CaptureFixture) -> None:
     folder = run_folder(cache) / "parts" / "sw"
     (folder / "scores.parquet").unlink()

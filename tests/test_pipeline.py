@@ -42,8 +42,8 @@ def fails(tiny_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--languages", "swa"], "nearest: sw"),
-        (["--languages", "turkish"], "nearest: tr"),
+        (["--languages", "swahilli"], "nearest: sw"),
+        (["--languages", "it,turkisch"], "nearest: tr"),
         (["--languages", "qqq"], "qqq"),
         (["--pivot", "xx"], "xx"),
         (["--protocol", "letters"], "options, harness"),
@@ -232,6 +232,12 @@ def test_a_text_that_tokenises_to_nothing_is_told(fails: Callable, data: Path, t
 
 
 # --- what may be asked for ---------------------------------------------------------------------------------------
+
+
+def test_a_language_may_be_given_by_its_name_or_another_code(tiny_folder: Path, data: Path, tmp_path: Path) -> None:
+    names = ("swa", "Italian", "sw", "swh_Latn", "English")
+    run = pipeline.run(request_for(tiny_folder, data, tmp_path / "c", languages=names))
+    assert run.languages() == ["en", "it", "sw"]
 
 
 @pytest.mark.parametrize("changes", [{"pivot": "it"}, {"shots": 2}, {"limit": 3}, {"protocol": "harness"}], ids=str)

@@ -231,6 +231,15 @@ def test_kept_states_are_those_of_the_chunks(
     assert parts.verify(run) == []
 
 
+def test_states_asked_for_in_another_precision_are_kept_in_it(request_of: Callable, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    for dtype in ("float16", "float32"):
+        run = pipeline.run(request_of(tmp_path, keep_states=dtype, languages=("it",)))
+        kept = load_file(run.part_folder("it") / parts.states_file("last_token"))
+        assert {str(values.dtype) for values in kept.values()} == {dtype}
+
+
 def test_a_finished_run_returns_without_the_model_and_without_writing(
     request_of: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from crossalign.schema import POOLINGS, UserError
 
@@ -36,13 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake the way every other mistake is told."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"crossalign: {message} (see `{self.prog} --help`).\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="crossalign",
         description="Where does a language model map a language onto English, and does that go with being right?",
         epilog=LEARN,
     )
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--cache",
         type=Path,
@@ -74,7 +82,12 @@ def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentPars
         "aligns every language with the pivot, and leaves a run in the cache.",
         epilog="Example: crossalign run --model ./my-llama --task belebele --data ./data --languages swh_Latn,spa_Latn",
     )
-    add = run.add_argument
+    _add_choices(run.add_argument)
+    _add_computation(run.add_argument)
+
+
+def _add_choices(add: Callable[..., object]) -> None:
+    """What is run: everything here but the model's name can change a number."""
     add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
     add("--task", required=True, metavar="T", help="xcopa, xstorycloze, belebele, flores, miniature-copa")
     add(
@@ -117,6 +130,10 @@ def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentPars
         metavar="a,b",
         help=f"of {', '.join(POOLINGS)} (default: last_token,weighted_mean)",
     )
+
+
+def _add_computation(add: Callable[..., object]) -> None:
+    """How it is run."""
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on a CPU, bfloat16 on a GPU")
     add(
         "--device",

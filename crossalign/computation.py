@@ -123,7 +123,8 @@ class Computation:
                 hidden_size=self.plan.model.hidden_size,
                 content_digest=content_digest(states.loaded.instances),
                 counts=counts,
-                provenance=record | {"stages": seconds, "nonfinite_instances": nonfinite},
+                provenance=record
+                | {"stages": seconds, "nonfinite_instances": nonfinite, "states": self.plan.request.keep_states},
             )
             parts.finish_part(self.run, folder, manifest)
         if not is_pivot:

@@ -153,7 +153,7 @@ def _check_device(device: str) -> None:
 def _loading(name: str, load_one: Callable[[], Any]) -> Any:
     try:
         return load_one()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(_load_message(name, error)) from None
 
 
@@ -165,7 +165,7 @@ def _load_message(name: str, error: Exception) -> str:
     if folder.is_dir():
         if not has_weights(folder):
             return f"The folder {name} holds no weights (*.safetensors): give the folder that save_pretrained wrote."
-        return f"Cannot load a model from the folder {name}: {reason}"
+        return f"Cannot load a model from the folder {name} ({reason.rstrip(' .:')}): save it again."
     if type(error).__name__ == "GatedRepoError" or "gated" in reason.lower():
         return f"The model {name!r} is gated: accept its licence on the Hub and log in with `hf auth login`."
     return (

@@ -44,8 +44,9 @@ def _is_complete(opened: Run, planned: Plan, language: str) -> bool:
             f"The texts of {language} have changed since {opened.run_id} was computed from them: use another --cache, "
             f"or delete {opened.part_folder(language)} to compute that language again."
         )
-    return planned.request.keep_states == "none" or all(
-        f"states_{p}.safetensors" in manifest.checksums for p in planned.spec.poolings
+    return planned.request.keep_states == "none" or (
+        all(f"states_{p}.safetensors" in manifest.checksums for p in planned.spec.poolings)
+        and manifest.provenance.get("states") == planned.request.keep_states
     )
 
 

@@ -145,3 +145,11 @@ class Manifest:
     counts: dict[str, int] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def own_digest(self) -> str:
+        """SHA-256 over the other fields: what `digest` must be."""
+        fields = asdict(self)
+        del fields["digest"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -122,8 +122,8 @@ def parts_of(cache: Path) -> dict[str, Any]:
         name = str(path.relative_to(folder))
         if path.is_file() and not name.startswith("."):
             found[name] = path.read_bytes()
-            if path.name == "manifest.json":
-                found[name] = {k: v for k, v in json.loads(found[name]).items() if k != "provenance"}
+            if path.name == "manifest.json":  # its own digest, if it has one, covers the times too
+                found[name] = {k: v for k, v in json.loads(found[name]).items() if k not in ("provenance", "digest")}
     return found
 
 

@@ -103,11 +103,11 @@ def _difference(got: Encoded, expected: Encoded) -> Agreement:
     relative = 0.0
     for pooling, states in expected.pooled.items():
         for mine, theirs in zip(got.pooled[pooling], states, strict=True):
-            run = ~np.isnan(theirs).any(axis=-1)
+            run = np.isfinite(theirs).all(axis=-1)
             if run.any():
                 largest = max(float(np.abs(theirs[run]).max()), 1e-30)
                 # Not max(): it would drop a NaN.
                 relative = float(np.maximum(relative, np.abs(mine[run] - theirs[run]).max() / largest))
-    scored = ~np.isnan(expected.logliks)
+    scored = np.isfinite(expected.logliks)
     nats = float(np.abs(got.logliks - expected.logliks)[scored].max()) if scored.any() else 0.0
     return Agreement(nats, relative)

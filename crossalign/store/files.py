@@ -111,6 +111,11 @@ def _write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def one_line(error: Exception) -> str:
+    """The beginning of an error's text, without line ends."""
+    return " ".join(str(error).split())[:80]
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:

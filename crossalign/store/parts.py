@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossalign.schema import Manifest, UserError
-from crossalign.store.files import checksum, told, write_json
+from crossalign.store.files import checksum, one_line, told, write_json
 from crossalign.store.runs import Run
 
 CHECKED = "Run `crossalign verify` to see what else is damaged, then delete that part and run the command again."
@@ -40,7 +40,8 @@ def writing_part(run: Run, language: str) -> Iterator[Path]:
     """A temporary folder to fill; `finish_part` inside the block makes it the part. Removed when that fails."""
     temporary = run.folder / "parts" / f".{language}.{os.getpid()}.tmp"
     with told(temporary):
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in temporary.parent.glob(f".{language}.*.tmp"):  # by killed processes: the caller holds the lock
+            shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -52,22 +53,33 @@ def finish_part(run: Run, temporary: Path, manifest: Manifest) -> None:
     """Checksums the files, writes the manifest last, and renames the folder into place in one step."""
     files = sorted(p for p in temporary.iterdir() if p.is_file())
     complete = replace(manifest, checksums={p.name: checksum(p) for p in files})
-    write_json(temporary / "manifest.json", asdict(complete))
+    write_json(temporary / "manifest.json", asdict(replace(complete, digest=complete.own_digest)))
     target = run.part_folder(manifest.language)
     with told(target):
-        shutil.rmtree(target, ignore_errors=True)  # only ever an incomplete or outdated part
+        if target.exists() and _exchanged(temporary, target):
+            return  # what was there is now the temporary folder, which is removed
+        shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
+
+
+def _exchanged(a: Path, b: Path) -> bool:
+    """Swaps two folders in one step (Linux); False where the system cannot."""
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    return rename(-100, os.fsencode(a), -100, os.fsencode(b), 2) == 0
 
 
 def read_table(run: Run, language: str, name: str) -> pa.Table:
     """A Parquet file of a part."""
-    path = run.part_folder(language) / name
+    path = _checked(run, language, name)
     try:
         return pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing. {CHECKED}") from None
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} is damaged ({str(error)[:80]}). {CHECKED}") from None
+        raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
 
 def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
@@ -75,18 +87,29 @@ def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    path = run.part_folder(language) / name
+    path = _checked(run, language, name)
     try:
         return load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing. {CHECKED}") from None
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged ({str(error)[:80]}). {CHECKED}") from None
+        raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
+
+
+def _checked(run: Run, language: str, name: str) -> Path:
+    """The path of a file of a part whose bytes are those that were written (1 GB/s, so it is always looked at)."""
+    path = run.part_folder(language) / name
+    manifest = run.manifest(language)
+    if not path.is_file():
+        raise UserError(f"{path} is missing. {CHECKED}")
+    if manifest is None or checksum(path) != manifest.checksums.get(name):
+        raise UserError(f"{path} is damaged (it has changed since it was written). {CHECKED}")
+    return path
 
 
 def verify(run: Run) -> list[str]:
     """One sentence for each file of the run that is missing, changed or unknown; empty when all is sound."""
     problems = []
+    if run.run_id != run.folder.name:
+        problems.append(f"{run.folder / 'run.json'} describes the run {run.run_id}, not the one of its folder.")
     for language in run.languages():
         folder = run.part_folder(language)
         try:

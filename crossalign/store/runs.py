@@ -44,14 +44,18 @@ class Run:
 
     def manifest(self, language: str) -> Manifest | None:
         """The part's manifest, or None while the part is not complete."""
+        path = self.part_folder(language) / "manifest.json"
         try:
-            return Manifest(**read_json(self.part_folder(language) / "manifest.json"))
+            manifest = Manifest(**read_json(path))
         except FileNotFoundError:
             return None
         except TypeError:
-            raise UserError(
-                f"The manifest of {language} in {self.run_id} has unknown fields: delete that part and run again."
-            ) from None
+            raise UserError(f"{path} has unknown fields: delete that part and run again.") from None
+        if manifest.schema_version != SCHEMA_VERSION:
+            raise UserError(f"{path} has schema {manifest.schema_version}, this version reads {SCHEMA_VERSION}.")
+        if manifest.digest != manifest.own_digest:
+            raise UserError(f"{path} has changed since it was written: delete that part and run again.")
+        return manifest
 
 
 def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, dict[str, Any]]]) -> Run:
@@ -66,6 +70,8 @@ def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, di
     with lock(folder / ".creation.lock"):
         if path.exists():
             return read_run(folder)
+        for left in folder.glob(".run.json.*.tmp"):  # by killed processes
+            left.unlink(missing_ok=True)
         execution, facts = start()
         record = {
             "schema_version": SCHEMA_VERSION,

@@ -33,6 +33,8 @@ class Loaded(NamedTuple):
 
     instances: tuple[Instance, ...]
     counts: dict[str, int]
+    shots: tuple[str, ...] = ()
+    """Ids of the few-shot examples."""
 
 
 def find_task(name: str) -> Task:
@@ -59,10 +61,15 @@ def load_pivot(
     task: Task, read: Read, pivot: str, protocol: str, connectors: str, limit: int | None, shots: int
 ) -> Loaded:
     """The pivot's instances: they fix which instances the run has, their order and their groups."""
-    instances, counts = _load(task, read, pivot, protocol, connectors, shots)
-    if not instances:
+    everything = _load(task, read, pivot, "test", protocol, connectors)
+    examples = _load(task, read, pivot, "dev", protocol, connectors) if shots and task.dev else everything
+    if not everything.instances:
         raise UserError(f"{task.title} has no instances in {pivot}: the data are empty.")
-    return Loaded(_grouped(instances[:limit]), counts)
+    if len(examples.instances) < shots + (not task.dev):
+        raise UserError(f"{task.title} has only {len(examples.instances)} examples for --shots {shots} in {pivot}.")
+    shown = tuple(i.instance_id for i in examples.instances[:shots])
+    instances, counts = _with_shots(task, everything, examples, shown)
+    return Loaded(_grouped(instances[:limit]), counts, shown)
 
 
 def _grouped(instances: Sequence[Instance]) -> tuple[Instance, ...]:
@@ -81,7 +88,9 @@ def load_language(
     Args:
         limited: the run uses only a part of the instances, so more of them here are no error.
     """
-    instances, counts = _load(task, read, language, protocol, connectors, shots)
+    everything = _load(task, read, language, "test", protocol, connectors)
+    examples = _load(task, read, language, "dev", protocol, connectors) if shots and task.dev else everything
+    instances, counts = _with_shots(task, everything, examples, pivot.shots)
     by_id = {instance.instance_id: instance for instance in instances}
     wanted = {instance.instance_id for instance in pivot.instances}
     missing = [i for i in wanted if i not in by_id]
@@ -97,29 +106,31 @@ def load_language(
     return Loaded(tuple(joined), counts)
 
 
-def _load(
-    task: Task, read: Read, language: str, protocol: str, connectors: str, shots: int
-) -> tuple[list[Instance], dict[str, int]]:
-    prepared = _prepare(task, read, language, "test", connectors)
-    rows, counts = prepared.rows, prepared.counts
-    examples = rows[:shots]
-    if shots and task.dev:
-        examples = _prepare(task, read, language, "dev", connectors).rows[:shots]
-    elif shots:
-        rows, counts = rows[shots:], counts | {"used_as_shots": shots}
-    if len(examples) < shots:
-        raise UserError(f"{task.title} has only {len(examples)} examples for --shots {shots} in {language}.")
-    prefix = few_shot_prefix(_instances(task, examples, language, protocol))
-    instances = _instances(task, rows, language, protocol)
+def _load(task: Task, read: Read, language: str, split: str, protocol: str, connectors: str) -> Loaded:
+    """All instances of a language and split, in the order of the rows."""
+    prepared = Prepared(read(language, split), {})
+    # The pivot's own repair gives it gold; it has no connector to repair.
+    if task.prepare is not None and (connectors == "repaired" or language == task.pivot):
+        prepared = task.prepare(prepared.rows, language, split, read)
+    instances = _instances(task, prepared.rows, language, protocol)
     _check(task, language, instances)
-    return [replace(i, prompt=prefix + i.prompt) for i in instances] if prefix else instances, counts
+    return Loaded(tuple(instances), prepared.counts)
 
 
-def _prepare(task: Task, read: Read, language: str, split: str, connectors: str) -> Prepared:
-    rows = read(language, split)
-    if task.prepare is None or connectors == "data":
-        return Prepared(rows, {})
-    return task.prepare(rows, language, split, read)
+def _with_shots(
+    task: Task, everything: Loaded, examples: Loaded, shown: Sequence[str]
+) -> tuple[list[Instance], dict[str, int]]:
+    """The instances behind the solved examples of these ids, which are left out where there is no other split."""
+    if not shown:
+        return list(everything.instances), everything.counts
+    by_id = {i.instance_id: i for i in examples.instances}
+    missing = [i for i in shown if i not in by_id]
+    if missing:
+        raise UserError(f"{task.title} lacks the few-shot example {missing[0]!r} in one of the languages.")
+    prefix = few_shot_prefix([by_id[i] for i in shown])
+    left = [i for i in everything.instances if task.dev or i.instance_id not in shown]
+    counts = everything.counts if task.dev else everything.counts | {"used_as_shots": len(shown)}
+    return [replace(i, prompt=prefix + i.prompt) for i in left], counts
 
 
 def _instances(task: Task, rows: Rows, language: str, protocol: str) -> list[Instance]:
@@ -141,9 +152,21 @@ def _check(task: Task, language: str, instances: Sequence[Instance]) -> None:
         raise UserError(f"{task.title}, {language}: the id {repeated[0]!r} occurs twice; ids must be unique.")
     for instance in instances:
         name = f"{task.title}, {language}, instance {instance.instance_id!r}"
+        _check_texts(name, instance)
         if not instance.premise.strip() or not all(o.strip() for o in instance.options):
             raise UserError(f"{name} has an empty text: every premise and option needs at least one character.")
         if len(instance.options) != task.n_options:
             raise UserError(f"{name} has {len(instance.options)} options, not {task.n_options}.")
-        if instance.options and not 0 <= (instance.gold if instance.gold is not None else -1) < task.n_options:
+        gold = instance.gold
+        if instance.options and not (isinstance(gold, int) and 0 <= gold < task.n_options):
             raise UserError(f"{name} has gold {instance.gold}: it must be one of its {task.n_options} options.")
+
+
+def _check_texts(name: str, instance: Instance) -> None:
+    texts = (instance.group, instance.premise, instance.context, instance.prompt)
+    try:
+        "".join((*texts, *instance.options, *instance.continuations)).encode()
+    except TypeError:
+        raise UserError(f"{name} has a text that is none: every text must be a string.") from None
+    except UnicodeEncodeError:
+        raise UserError(f"{name} has half a surrogate pair, which is no character: mend the text.") from None

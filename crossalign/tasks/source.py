@@ -60,8 +60,10 @@ def _jsonl(path: Path) -> Iterator[Row]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number} is no valid JSON ({error.msg}): mend or remove it.") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}, line {number} is no valid JSON ({getattr(error, 'msg', error)}): mend or remove it."
+            ) from None
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number} is not a JSON object: each line must hold one row.")
         yield row

@@ -42,22 +42,32 @@ def _prepare(rows: Rows, language: str, split: str, read: Read) -> Prepared:
     Hub's English test labels are hidden (-1); gold is the same in every language, so it is taken from Estonian.
     """
     if language == "en":
-        if all(row["label"] >= 0 for row in rows):
+        hidden = sum(row.get("label") == -1 for row in rows)
+        if not hidden:
             return Prepared(rows, {})
-        gold = {row["idx"]: row["label"] for row in read("et", split)}
-        return Prepared([row | {"label": gold[row["idx"]]} for row in rows], {"gold_from_et": len(rows)})
-    truth = {row["idx"]: row["question"] for row in read("en", split)}
-    repaired = [row | {"question": truth.get(row["idx"], row["question"])} for row in rows]
-    changed = sum(new["question"] != old["question"] for new, old in zip(repaired, rows, strict=True))
+        gold = _by_id(read("et", split), "label")
+        repaired = [row | {"label": gold.get(str(row.get("idx")))} if row.get("label") == -1 else row for row in rows]
+        return Prepared(repaired, {"gold_from_et": hidden})
+    truth = _by_id(read("en", split), "question")
+    repaired = [
+        row | {"question": truth.get(str(row["idx"]), row["question"])} if {"idx", "question"} <= set(row) else row
+        for row in rows
+    ]
+    changed = sum(new != old for new, old in zip(repaired, rows, strict=True))
     return Prepared(repaired, {"connectors_repaired": changed})
+
+
+def _by_id(rows: Rows, field: str) -> dict[str, object]:
+    """Id → field, of the rows that have both."""
+    return {str(row["idx"]): row[field] for row in rows if {"idx", field} <= set(row)}
 
 
 def _instance(row: Row, language: str, protocol: str) -> Instance:
     premise = row["premise"].strip()
     # The harness drops the last character whatever it is: a letter in every Thai and 499 of 500 Tamil premises.
     bare = premise[:-1] if protocol == "harness" or premise[-1:] in STOPS else premise
-    cause, effect = CONNECTORS[language]
-    context = f"{bare} {cause if row['question'] == 'cause' else effect}"
+    connector = dict(zip(("cause", "effect"), CONNECTORS[language], strict=True))[row["question"]]
+    context = f"{bare} {connector}"
     options = tuple(o[:1].lower() + o[1:] for o in (row["choice1"], row["choice2"]))
     identity = str(row["idx"])
     return Instance(identity, identity, premise, context, options, row["label"], context, options)

@@ -124,7 +124,7 @@ def _row(one: Run) -> dict:
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "languages": languages,
         "n": one.facts.get("n"),
-        "complete": set(wanted) <= set(languages),
+        "complete": set(wanted) <= set(languages) and not one.work.exists(),
     }
 
 

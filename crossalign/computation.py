@@ -89,8 +89,14 @@ class Computation:
     @cached_property
     def pivot(self) -> LanguageStates:
         """The pivot's states; computed under its lock when another language needs them first."""
-        with lock(self.run.work / f"{self.plan.spec.pivot}.lock"):
-            return self.states(self.plan.spec.pivot)
+        pivot = self.plan.spec.pivot
+        path = self.run.work / f"{pivot}.lock"
+        with lock(path, wait=False) as mine:
+            if mine:
+                return self.states(pivot)
+        self.observer.say(f"Waiting for another process that computes {pivot}")
+        with lock(path):
+            return self.states(pivot)
 
     def language(self, language: str) -> None:
         """Computes a language and leaves its complete part in the cache. The caller holds the language's lock."""
@@ -176,13 +182,10 @@ class Computation:
             groups.setdefault(instances[start + i].group, []).extend(requests)
         encoded = self.encoder.encode([g for g in groups.values() if g], n * (k + 1), n * k, prefix)
         separate = sum(len(r.run) for requests, _ in made for r in requests)
-        options, premises = {}, {}
-        for pooling, states in encoded.pooled.items():
-            shaped = states.reshape(states.shape[0], n, k + 1, states.shape[2])
-            options[pooling], premises[pooling] = shaped[:, :, :k], shaped[:, :, k]
+        states = {p: s.reshape(s.shape[0], n, k + 1, s.shape[2]) for p, s in encoded.pooled.items()}
         too_long = np.array([left_out for _, left_out in made], dtype=np.int64)
         logliks = np.where(np.isfinite(encoded.logliks), encoded.logliks, np.nan).reshape(n, k)
-        return Chunk(start, stop, options, premises, logliks, too_long, np.array([*encoded.tokens, separate]))
+        return Chunk(start, stop, states, logliks, too_long, np.array([*encoded.tokens, separate]))
 
     def _bounds(self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance]) -> Iterator[tuple[int, int]]:
         """Ranges of instances that make a chunk; instances of one group stay together."""
@@ -241,12 +244,13 @@ class Computation:
             return
         n, k, d = len(states.loaded.instances), self.plan.task.n_options, self.plan.model.hidden_size
         layers = range(self.plan.model.n_layers + 1)
-        shapes = {f"options.{layer}": (n, k, d) for layer in layers} | {f"premises.{layer}": (n, d) for layer in layers}
+        layout: dict[str, tuple[str, tuple[int, ...]]] = {f"options.{i}": (dtype, (n, k, d)) for i in layers}
+        layout |= {f"premises.{i}": (dtype, (n, d)) for i in layers}
         for pooling in self.plan.spec.poolings:
             values = (
                 states.scratch.layer(pooling, what, layer) for what in ("options", "premises") for layer in layers
             )
-            stream_arrays(folder / parts.states_file(pooling), shapes, dtype, values)
+            stream_arrays(folder / parts.states_file(pooling), layout, values)
 
 
 def _counts(states: LanguageStates) -> dict[str, int]:

@@ -19,6 +19,8 @@ from crossalign.schema import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 IDENTITY_FILES = ("*.json", "*.safetensors", "pytorch_model*.bin", "*.model", "*.txt", "*.jinja")
 
@@ -142,6 +144,8 @@ def _counts_places(config: Any) -> bool:
 def _check_device(device: str) -> None:
     if device in ("cpu", "auto"):
         return
+    if device.split(":")[0] not in DEVICES:
+        raise UserError(f"There is no device {device!r}: give cpu, cuda, cuda:1, mps, or auto.")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):

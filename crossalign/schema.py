@@ -100,6 +100,11 @@ class RunSpec:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     @property
+    def short_digest(self) -> str:
+        """The part of the digest that ends the run id."""
+        return self.digest[:12]
+
+    @property
     def model_name(self) -> str:
         """The model for people: a Hub id as it is, of a folder the last part of its path."""
         is_folder = self.model_identity.startswith("files:")
@@ -110,7 +115,7 @@ class RunSpec:
         """Readable and unique: task, model's last name, first 12 digits of the digest. Safe as a folder name."""
         last = self.model_name.rsplit("/", 1)[-1]
         slug = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in last).strip(".-")[:48]
-        return f"{self.task}_{slug or 'model'}_{self.digest[:12]}"
+        return f"{self.task}_{slug or 'model'}_{self.short_digest}"
 
 
 @dataclass(frozen=True, slots=True)

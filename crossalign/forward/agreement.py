@@ -53,6 +53,7 @@ def choose_trees(
         expected = reference(model, poolings, flat, *sizes)
     except ValueError as error:
         raise UserError(f"The hidden states of this model cannot be pooled ({error}): choose another model.") from None
+    _check_causal(model, max(flat, key=lambda r: len(r.run)).run)
     budget = max(len(r.run) for r in flat) * 4
     failures = [] if model.takes_trees else ["its local attention counts places, so trees are not used"]
     for with_trees in (True, False) if model.takes_trees else (False,):
@@ -68,6 +69,21 @@ def choose_trees(
             return with_trees, "; ".join([*failures, f"{name} agree with single texts: {agreement}"])
         failures.append(f"{name} disagree: {agreement}")
     raise UserError(f"No way of running this model agrees with single texts ({'; '.join(failures)}).")
+
+
+@torch.inference_mode()
+def _check_causal(model: LanguageModel, tokens: tuple[int, ...]) -> None:
+    """Refuses a model whose tokens see later ones (BERT and the like): its likelihoods would have read the answer."""
+    half = max(1, len(tokens) // 2)
+    ids = torch.tensor([tokens], device=model.device)
+    whole = model.decoder(input_ids=ids, use_cache=False).last_hidden_state[0, :half].float()
+    alone = model.decoder(input_ids=ids[:, :half], use_cache=False).last_hidden_state[0].float()
+    difference = float((whole - alone).abs().max() / alone.abs().max().clamp(min=1e-30))
+    if half < len(tokens) and difference > 10 * TOLERANCES[model.dtype][1]:
+        raise UserError(
+            f"This is not a causal language model: the states of a text change by {difference:.1e} of their largest "
+            "value with what follows; choose a model that reads from left to right."
+        )
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -67,41 +68,40 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     write_atomically(path, lambda p: pq.write_table(table, p, compression="zstd"))
 
 
+SAFETENSORS_TYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int64": "I64"}
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
     """Named arrays as safetensors."""
-    from safetensors.numpy import save
-
-    contiguous = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
-    data = save(contiguous, dict(metadata) if metadata else None)
-    write_atomically(path, lambda p: _write_bytes(p, data))
+    layout = {name: (a.dtype.name, a.shape) for name, a in arrays.items()}
+    stream_arrays(path, layout, iter(arrays.values()), metadata)
 
 
-def stream_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str, values: Iterator[np.ndarray]) -> None:
-    """Arrays as safetensors without holding more than one in memory.
+def stream_arrays(
+    path: Path,
+    layout: Mapping[str, tuple[str, tuple[int, ...]]],
+    values: Iterator[np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Arrays as safetensors, one in memory at a time and none copied (the library's writer copies each twice).
 
     Args:
-        shapes: name → shape, in the order in which `values` yields the arrays.
-        dtype: "float16" or "float32".
+        layout: name → dtype and shape, in the order in which `values` yields the arrays.
     """
-    size = np.dtype(dtype).itemsize
-    header: dict[str, Any] = {}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
-    for name, shape in shapes.items():
-        length = int(np.prod(shape)) * size
-        header[name] = {
-            "dtype": "F16" if size == 2 else "F32",
-            "shape": list(shape),
-            "data_offsets": [offset, offset + length],
-        }
-        offset += length
+    for name, (dtype, shape) in layout.items():
+        end = offset + math.prod(shape) * np.dtype(dtype).itemsize
+        header[name] = {"dtype": SAFETENSORS_TYPES[dtype], "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            for array in values:
-                file.write(np.ascontiguousarray(array, dtype=dtype).tobytes())
+            for (dtype, _), array in zip(layout.values(), values, strict=True):
+                file.write(np.ascontiguousarray(array, dtype=dtype).data)
 
     write_atomically(path, write)
 

@@ -63,10 +63,11 @@ def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, di
 
     Of two processes that come at once, the second waits and takes what the first decided.
     """
+    same = sorted(cache.glob(f"*_{spec.short_digest}/run.json"))
+    if same:  # perhaps under another name of the same weights
+        return read_run(same[0].parent)
     folder = cache / spec.run_id
     path = folder / "run.json"
-    if path.exists():
-        return read_run(folder)
     with lock(folder / ".creation.lock"):
         if path.exists():
             return read_run(folder)

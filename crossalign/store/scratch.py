@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,8 +17,7 @@ class Chunk(NamedTuple):
     """Results of consecutive instances start…stop-1 of a language; n of them, K options.
 
     Attributes:
-        options: pooling → float32 [layer, n, K, hidden].
-        premises: pooling → float32 [layer, n, hidden].
+        states: pooling → float32 [layer, n, K + 1, hidden], the options and then the premise.
         logliks: float64 [n, K], nats.
         too_long: 1 where a text of the instance was longer than the model takes.
         tokens: real tokens run, the same with padding, and what separate texts would have taken.
@@ -26,8 +25,7 @@ class Chunk(NamedTuple):
 
     start: int
     stop: int
-    options: dict[str, Float[np.ndarray, "layer n option hidden"]]
-    premises: dict[str, Float[np.ndarray, "layer n hidden"]]
+    states: dict[str, Float[np.ndarray, "layer n text hidden"]]
     logliks: Float[np.ndarray, "n option"]
     too_long: Int[np.ndarray, "n"]
     tokens: Int[np.ndarray, "3"]
@@ -39,12 +37,8 @@ def _path(folder: Path, start: int) -> Path:
 
 def save_chunk(folder: Path, key: str, chunk: Chunk) -> None:
     """Writes a chunk whole. `key` says what it was computed from; a chunk with another key is not used."""
-    arrays: dict[str, np.ndarray] = {"logliks": chunk.logliks, "too_long": chunk.too_long, "tokens": chunk.tokens}
-    for pooling, states in chunk.options.items():
-        arrays[f"{pooling}.options"] = states
-    for pooling, states in chunk.premises.items():
-        arrays[f"{pooling}.premises"] = states
-    write_arrays(_path(folder, chunk.start), arrays, {"key": key, "stop": str(chunk.stop)})
+    small = {"logliks": chunk.logliks, "too_long": chunk.too_long, "tokens": chunk.tokens}
+    write_arrays(_path(folder, chunk.start), chunk.states | small, {"key": key, "stop": str(chunk.stop)})
 
 
 def has_chunk(folder: Path, key: str, start: int, stop: int) -> bool:
@@ -58,19 +52,30 @@ def has_chunk(folder: Path, key: str, start: int, stop: int) -> bool:
 
 
 class Scratch:
-    """Reads a language's chunks as if they were one array, a layer at a time."""
+    """Reads a language's chunks as if they were one array, a layer at a time.
+
+    Files are opened for each reading: a mapping that stays open keeps what was read of it in memory.
+    """
 
     def __init__(self, folder: Path, bounds: Sequence[tuple[int, int]]) -> None:
-        self._files = [safe_open(_path(folder, start), framework="np") for start, _ in bounds]
+        self._paths = [_path(folder, start) for start, _ in bounds]
 
     def layer(self, pooling: str, what: str, layer: int) -> np.ndarray:
         """float32 states of all instances at one layer: "options" [N, K, hidden] or "premises" [N, hidden]."""
-        return np.concatenate([f.get_slice(f"{pooling}.{what}")[layer] for f in self._files])
+        texts = slice(None, -1) if what == "options" else -1
+        return np.concatenate(self._read(lambda file: file.get_slice(pooling)[layer][:, texts]))
 
     def small(self, name: str) -> np.ndarray:
         """ "logliks" [N, K] or "too_long" [N] of all instances."""
-        return np.concatenate([f.get_tensor(name) for f in self._files])
+        return np.concatenate(self._read(lambda file: file.get_tensor(name)))
 
     def tokens(self) -> Int[np.ndarray, "3"]:
         """Token counts summed over the chunks."""
-        return np.sum([f.get_tensor("tokens") for f in self._files], axis=0)
+        return np.sum(self._read(lambda file: file.get_tensor("tokens")), axis=0)
+
+    def _read(self, take: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
+        taken = []
+        for path in self._paths:
+            with safe_open(path, framework="np") as file:
+                taken.append(take(file))
+        return taken

@@ -69,14 +69,14 @@ def aligned_layers(
     cosines, matches = [], []
     for layer in range(n_layers + 1):
         if n_options:
-            states = (side.layer(pooling, "options", layer) for side in (pivot, language))
-            cosines.append(option_cosines(*states))
-        premises = (side.layer(pooling, "premises", layer) for side in (pivot, language))
-        matches.append(sentence_matches(*premises))
-    stacked = [np.stack([m[i] for m in matches], axis=1) for i in range(3)]
+            options = [side.layer(pooling, "options", layer) for side in (pivot, language)]
+            cosines.append(option_cosines(options[0], options[1]))
+        premises = [side.layer(pooling, "premises", layer) for side in (pivot, language)]
+        matches.append(sentence_matches(premises[0], premises[1]))
+    matched, row, column = (np.stack([m[i] for m in matches], axis=1) for i in range(3))
     relabelled = np.array([m.relabelled_rate for m in matches])
-    blocks = OptionCosines(*(np.stack(b, axis=1) for b in zip(*cosines, strict=True))) if cosines else None
-    return AlignedLayers(blocks, *stacked, relabelled)
+    blocks = OptionCosines._make(np.stack(b, axis=1) for b in zip(*cosines, strict=True)) if cosines else None
+    return AlignedLayers(blocks, matched, row, column, relabelled)
 
 
 def rate_table(
@@ -88,8 +88,9 @@ def rate_table(
     }
     for name, margins in layers.margins(gold).items():
         metric = ALIGNMENT_METRICS[name].margin
-        has_options = metric is not None and layers.cosines is not None
-        relabelled = relabelled_rate(metric, layers.cosines, gold) if has_options else layers.premise_relabelled
+        relabelled = layers.premise_relabelled
+        if metric is not None and layers.cosines is not None:
+            relabelled = relabelled_rate(metric, layers.cosines, gold)
         decisions, tied = aligned(margins), ties(margins)
         for layer in range(margins.shape[1]):
             values = (pooling, name, layer, *rate(decisions[:, layer], groups)[:3], relabelled[layer], tied[layer])

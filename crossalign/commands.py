@@ -1,5 +1,9 @@
 """What each command of the command line does."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas and Streamlit return unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 from argparse import Namespace

@@ -211,13 +211,13 @@ class Computation:
 
     def _nonfinite(self, states: LanguageStates, counts: dict[str, int]) -> list[str]:
         """Ids of instances with a NaN or infinite state or log-likelihood; said, counted, and left as NaN."""
-        bad = np.isnan(states.scratch.small("logliks")).any(axis=1)
+        bad = np.asarray(np.isnan(states.scratch.small("logliks")).any(axis=1))
         for pooling in self.plan.spec.poolings:
             for layer in range(self.plan.model.n_layers + 1):
                 for what in ("options", "premises"):
                     values = states.scratch.layer(pooling, what, layer)
-                    bad |= ~np.isfinite(values).reshape(len(bad), -1).all(axis=1)
-        bad &= states.scratch.small("too_long") == 0
+                    bad = bad | ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        bad = bad & (states.scratch.small("too_long") == 0)
         names = [states.loaded.instances[i].instance_id for i in np.flatnonzero(bad)]
         counts["nonfinite"] = len(names)
         if names:

@@ -145,7 +145,7 @@ def _check_device(device: str) -> None:
     if device in ("cpu", "auto"):
         return
     if device.split(":")[0] not in DEVICES:
-        raise UserError(f"There is no device {device!r}: give cpu, cuda, cuda:1, mps, or auto.")
+        raise UserError(f"There is no device {device!r}: use --device cpu, cuda, cuda:1, mps or auto.")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):

@@ -135,7 +135,8 @@ def _two_largest(block: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "3
 def _unit(states: np.ndarray) -> np.ndarray:
     """float64 vectors of length 1; NaN for a zero vector or one that is not finite."""
     vectors = states.astype(np.float64)
-    vectors[~np.isfinite(vectors).all(axis=-1)] = np.nan
     norms = np.sqrt(np.einsum("...d,...d->...", vectors, vectors))[..., None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(norms > 0, vectors / norms, np.nan)
+    # The squares of float32 numbers are finite in float64, so a norm is finite iff its vector is.
+    norms[~(np.isfinite(norms) & (norms > 0))] = np.nan
+    vectors /= norms
+    return vectors

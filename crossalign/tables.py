@@ -3,6 +3,10 @@
 Layers and options count from 0; layer 0 is the embeddings. Undefined values are null, never 0.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas and Streamlit return unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import json

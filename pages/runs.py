@@ -1,5 +1,9 @@
 """The cached runs, and one run's accuracy and alignment per language."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas and Streamlit return unions that say nothing about the frame at hand.)
+
 import streamlit as st
 
 from crossalign.figures.languages import accuracy_by_alignment
@@ -10,7 +14,7 @@ st.title("Runs")
 cache = data.cache_folder()
 overview, problems = data.overview(cache, data.stamp(cache))
 for problem in problems:
-    st.warning(problem)
+    st.warning(components.plain(problem))
 if overview.empty:
     st.info("No runs are cached yet. Compute one from the command line, then reload this page:")
     st.code("python -m crossalign run --model MODEL --task xcopa", language="bash")
@@ -23,7 +27,7 @@ run_id = st.selectbox("Run", ids, key="run", bind="query-params", help="The link
 try:
     tables = data.run_tables(cache, run_id, data.stamp(cache / run_id))
 except UserError as error:
-    st.error(str(error))
+    st.error(components.plain(str(error)))
     st.stop()
 
 st.caption(components.description(tables))

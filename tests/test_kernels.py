@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from crossalign.forward import kernels
-from crossalign.forward.kernels import PrepackedLinear, choose_linear, keep_heap, prepack
+from crossalign.forward.kernels import PrepackedLinear, choose_linear, keep_heap, prepack, without_later_keys
 
 onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 
@@ -132,3 +132,28 @@ def test_keeping_the_heap_never_fails(monkeypatch):
 
     monkeypatch.setattr(kernels.ctypes, "CDLL", no_glibc)
     keep_heap()
+
+
+@pytest.mark.parametrize("length", [64, 65, 97, 128, 150])
+def test_skipping_later_keys_gives_the_same_attention(length):
+    torch.manual_seed(length)
+    query, key, value = (torch.randn(2, 3, length, 8) for _ in range(3))
+    allowed = torch.rand(2, 1, length, length).gt(0.4).tril() | torch.eye(length, dtype=torch.bool)
+    mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    original = torch.nn.functional.scaled_dot_product_attention
+    expected = original(query, key, value, attn_mask=mask)
+    with without_later_keys():
+        patched = torch.nn.functional.scaled_dot_product_attention
+        got = patched(query, key, value, attn_mask=mask)
+        causal = patched(query, key, value, is_causal=True)
+    assert patched is not original
+    assert torch.nn.functional.scaled_dot_product_attention is original
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(causal, original(query, key, value, is_causal=True))
+
+
+def test_attention_is_itself_again_after_an_error():
+    original = torch.nn.functional.scaled_dot_product_attention
+    with pytest.raises(RuntimeError, match="stop"), without_later_keys():
+        raise RuntimeError("stop")
+    assert torch.nn.functional.scaled_dot_product_attention is original

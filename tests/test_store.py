@@ -181,9 +181,8 @@ def test_a_lock_is_held_by_one_and_shared_by_many(tmp_path: Path) -> None:
 
 def chunk(start: int, stop: int) -> Chunk:
     rng, n = np.random.default_rng(start), stop - start
-    options, premises = rng.normal(size=(4, n, 2, 8)), rng.normal(size=(4, n, 8))
-    states = ({"mean": options.astype(np.float32)}, {"mean": premises.astype(np.float32)})
-    return Chunk(start, stop, *states, rng.normal(size=(n, 2)), np.zeros(n, dtype=np.int64), np.array([1, 2, 3]))
+    states = {"mean": rng.normal(size=(4, n, 3, 8)).astype(np.float32)}
+    return Chunk(start, stop, states, rng.normal(size=(n, 2)), np.zeros(n, dtype=np.int64), np.array([1, 2, 3]))
 
 
 def test_chunks_read_as_one_array(tmp_path: Path) -> None:
@@ -192,8 +191,9 @@ def test_chunks_read_as_one_array(tmp_path: Path) -> None:
         save_chunk(tmp_path, "key", one)
     scratch = Scratch(tmp_path, [(0, 3), (3, 5)])
     for layer in range(4):
-        expected = np.concatenate([one.options["mean"][layer] for one in made])
-        np.testing.assert_array_equal(scratch.layer("mean", "options", layer), expected)
+        expected = np.concatenate([one.states["mean"][layer] for one in made])
+        np.testing.assert_array_equal(scratch.layer("mean", "options", layer), expected[:, :2])
+        np.testing.assert_array_equal(scratch.layer("mean", "premises", layer), expected[:, 2])
     np.testing.assert_array_equal(scratch.small("logliks"), np.concatenate([one.logliks for one in made]))
     assert scratch.tokens().tolist() == [2, 4, 6]
 
@@ -225,7 +225,8 @@ def test_kept_states_are_those_of_the_chunks(
         assert sorted(kept) == sorted(f"{what}.{layer}" for what in ("options", "premises") for layer in range(4))
         for name, values in kept.items():
             what, layer = name.split(".")
-            exact = np.concatenate([load_file(c)[f"{pooling}.{what}"][int(layer)] for c in chunks])
+            texts = np.concatenate([load_file(c)[pooling][int(layer)] for c in chunks])
+            exact = texts[:, :-1] if what == "options" else texts[:, -1]
             assert values.dtype == dtype
             np.testing.assert_array_equal(values, exact.astype(dtype))
     assert parts.verify(run) == []

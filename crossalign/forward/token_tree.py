@@ -153,8 +153,8 @@ def _merged(ordered: Sequence[Request], shared: Sequence[int]) -> TokenTree:
         paths.append(path)
     for node in path:
         ends[node] = len(tokens)
-    arrays = (np.asarray(x, dtype=np.int64) for x in (tokens, depths, ends))
-    return TokenTree(*arrays, tuple(ordered), tuple(paths))
+    arrays = [np.asarray(x, dtype=np.int64) for x in (tokens, depths, ends)]
+    return TokenTree(arrays[0], arrays[1], arrays[2], tuple(ordered), tuple(paths))
 
 
 class Batch(NamedTuple):

@@ -1,6 +1,12 @@
 """Small pieces of interface: labels, captions, the table of languages."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas and Streamlit return unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
+
+import re
 
 import pandas as pd
 import streamlit as st
@@ -8,6 +14,13 @@ import streamlit as st
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.tables import best_layers
 from crossalign.ui.data import RunTables
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+
+
+def plain(text: str) -> str:
+    """Text from data for a place that reads Markdown: every sign that has a meaning there stays a sign."""
+    return MARKDOWN.sub(r"\\\1", text)
 
 
 def metric_label(name: str) -> str:
@@ -20,7 +33,7 @@ def description(tables: RunTables) -> str:
     missing = [code for code in tables.wanted if code not in set(tables.languages["language"])]
     rest = f" Not computed yet: {', '.join(missing)}." if missing else ""
     note = f" {tables.facts['note']}" if tables.facts.get("note") else ""
-    return (
+    return plain(
         f"{tables.model} on {tables.task} ({tables.protocol}), pivot {tables.pivot}, "
         f"{tables.facts.get('n')} instances, {tables.facts.get('n_layers')} layers.{rest}{note}"
     )

@@ -41,8 +41,11 @@ def stamp(folder: Path) -> tuple:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the cache …")
-def overview(cache: Path, _stamp: tuple) -> tuple[pd.DataFrame, list[str]]:
-    """One row per cached run, newest first, and a sentence for each that cannot be read."""
+def overview(cache: Path, version: tuple) -> tuple[pd.DataFrame, list[str]]:
+    """One row per cached run, newest first, and a sentence for each that cannot be read.
+
+    `version` is the folder's stamp: it makes the cached answer new when the folder is.
+    """
     runs, problems = list_runs(cache)
     rows = []
     for run in runs:
@@ -65,7 +68,7 @@ def overview(cache: Path, _stamp: tuple) -> tuple[pd.DataFrame, list[str]]:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the run …")
-def run_tables(cache: Path, run_id: str, _stamp: tuple) -> RunTables:
+def run_tables(cache: Path, run_id: str, version: tuple) -> RunTables:
     """The language-level tables of a run; the id is looked up among the cached runs, never used as a path."""
     run = find_run(cache, run_id)
     spec = run.spec

@@ -19,8 +19,8 @@ from crossalign.models import LanguageModel
 MIN_PREFIX = 32
 """Shorter common beginnings of prompts are not worth a cache of keys and values."""
 
-HEAD_ROWS = 256
-"""Positions whose logits exist at once; bounds memory for large vocabularies."""
+CPU_HEAD_ROWS, GPU_HEAD_ROWS = 64, 1024
+"""Positions whose logits exist at once: few enough for a CPU's cache, and for a GPU's memory with any vocabulary."""
 
 Progress = Callable[[int], None]
 """Called with the number of tokens just run."""
@@ -250,12 +250,13 @@ class _ScoredPositions:
     def logliks(
         self, states: Float[torch.Tensor, "position hidden"], head: Callable[[torch.Tensor], torch.Tensor]
     ) -> list[tuple[int, float]]:
-        """(slot, log-likelihood in nats) of every scored request; logits exist for `HEAD_ROWS` positions at a time."""
+        """(slot, log-likelihood in nats) of every scored request; logits exist for a block of positions at a time."""
+        size = CPU_HEAD_ROWS if states.device.type == "cpu" else GPU_HEAD_ROWS
         chosen = np.empty(len(self._rows))
-        for start in range(0, len(states), HEAD_ROWS):
+        for start in range(0, len(states), size):
             # Fused on every device, and several times as fast on a CPU as logsumexp of the same logits.
-            logprobs = head(states[start : start + HEAD_ROWS]).float().log_softmax(-1)
-            here = (self._rows >= start) & (self._rows < start + HEAD_ROWS)
+            logprobs = head(states[start : start + size]).float().log_softmax(-1)
+            here = (self._rows >= start) & (self._rows < start + size)
             rows, targets = self._rows[here].to(logprobs.device) - start, self._targets[here].to(logprobs.device)
             chosen[here.numpy()] = logprobs[rows, targets].cpu().double().numpy()
         return list(zip(self.slots, np.add.reduceat(chosen, self._firsts).tolist(), strict=True))

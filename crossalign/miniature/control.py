@@ -32,9 +32,11 @@ def control_folder(cache: Path) -> Path:
 def _make(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
     from crossalign.store.files import told
 
+    logging.disable_progress_bar()
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=128,

@@ -32,7 +32,7 @@ from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
 
-CHUNK_BATCHES = 8
+CHUNK_BATCHES = 24
 CHUNK_BYTES = 1 << 28
 """A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
 

@@ -65,7 +65,7 @@ def content_digest(instances: Iterable[Instance]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """Everything that can change a number of a run. Its digest is the run id.
+    """Everything that can change a number of a run. Its digest ends the run id and finds the run.
 
     Not in it, and recorded in `Execution` instead: what only changes rounding (batch size, kernels, library
     versions, threads). A resumed run takes these from its first start, so that it ends bit-identical.

@@ -5,6 +5,8 @@ They follow from the cosines of a part (20 times as large); a part without them 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -41,10 +43,8 @@ def read_margins(run: Run, language: str, pooling: str) -> Stored:
     gold = parts.read_table(run, language, "instances.parquet", ["gold"])["gold"].to_pylist()
     layers = from_arrays(parts.read_arrays(run, language, source))
     margins = margin_arrays(layers, np.array([g or 0 for g in gold]))
-    try:
+    with suppress(UserError):  # a cache that may only be read: they are computed again next time
         parts.add_file(run, language, name, lambda path: write_arrays(path, margins))
-    except UserError:
-        pass  # a cache that may only be read: they are computed again next time
     return _read_only(margins)
 
 

@@ -41,7 +41,8 @@ class Run:
     def languages(self) -> list[str]:
         """Languages whose part is complete: the pivot first, then by code."""
         try:
-            names = [name for name in os.listdir(self.folder / "parts") if not name.startswith(".")]
+            with os.scandir(self.folder / "parts") as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
         except OSError:
             return []
         found = [name for name in names if (self.part_folder(name) / "manifest.json").exists()]

@@ -34,7 +34,7 @@ class _Session:
         chosen: control → value in this run, in the order on the page.
         remembered: control → value, over all pages.
         dropped: what the URL asked for and is not offered.
-        history: this run comes from the browser's back or forward.
+        exact: this run comes from the browser's back or forward, to a URL where what is missing was off.
         collecting: the script runs from its top, so the URL is written when it is done.
     """
 
@@ -43,7 +43,7 @@ class _Session:
     chosen: dict[str, Text] = field(default_factory=dict)
     remembered: dict[str, Text] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
-    history: bool = False
+    exact: bool = False
     collecting: bool = False
 
 
@@ -57,8 +57,9 @@ def _session() -> _Session:
 def synced(page: str) -> Iterator[None]:
     """Runs a page inside; writes its controls to the URL when it is done."""
     session = _session()
-    session.history = bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
-    if page != session.page or session.history:
+    back_or_forward = bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
+    session.exact = back_or_forward and len(st.query_params) > 0
+    if page != session.page or back_or_forward:
         session.settled, session.dropped = set(), []
     session.page, session.chosen, session.collecting = page, {}, True
     try:
@@ -73,10 +74,13 @@ def synced(page: str) -> Iterator[None]:
 
 
 def _publish(session: _Session, others: dict[str, str]) -> None:
-    """One step for all controls, so that one press of the back button undoes one choice."""
+    """One step for all controls, so that one press of the back button undoes one choice.
+
+    After back or forward the browser replaces the entry of its history instead of adding one.
+    """
     wanted = others | {key: text for key, text in session.chosen.items() if text}
     now = {key: _unwrapped(st.query_params.get_all(key)) for key in st.query_params}
-    if wanted != now and not session.history:
+    if wanted != now:
         st.query_params.from_dict(wanted)
 
 
@@ -105,7 +109,7 @@ def _arriving(
 ) -> Any:
     asked = st.query_params.get_all(key)
     sources: list[tuple[bool, Text]] = [(True, _unwrapped(asked))] if asked else []
-    if key in session.remembered and not session.history:
+    if key in session.remembered and not session.exact:
         sources.append((False, session.remembered[key]))
     for from_url, text in sources:
         try:
@@ -129,7 +133,7 @@ def keep(key: str, text: Text) -> None:
     session = _session()
     text = _unwrapped(text) if isinstance(text, list) else text
     session.remembered[key] = session.chosen[key] = text
-    if not session.collecting and not session.history:  # a fragment runs alone
+    if not session.collecting:  # a fragment runs alone
         shown = {k: _unwrapped(st.query_params.get_all(k)) for k in st.query_params}
         wanted = {k: v for k, v in (shown | {key: text}).items() if v}
         if wanted != shown:

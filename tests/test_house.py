@@ -21,14 +21,15 @@ ORDER = (
     "schema",
     "languages",
     "similarity scoring statistics representation",
-    "alignment miniature.world",
+    "alignment miniature",
     "models tasks",
     "forward patching translation",
     "alignment_tables part_columns store",
-    "miniature.control",
+    "miniature.control miniature.train",
     "planning",
     "computation engine",
     "pipeline importers",
+    "demo",
     "tables console",
     "figures",
     "commands",
@@ -41,7 +42,16 @@ LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.spl
 
 NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "representation")
 
-WITH_TORCH = {"models", "forward", "computation", "patching", "translation", "engine", "miniature.control"}
+WITH_TORCH = {
+    "models",
+    "forward",
+    "computation",
+    "patching",
+    "translation",
+    "engine",
+    "miniature.control",
+    "miniature.train",
+}
 
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "statsmodels", "streamlit")
 

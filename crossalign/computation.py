@@ -23,6 +23,7 @@ from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
+from crossalign.margins import margin_arrays
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
 from crossalign.planning import CHECKED_INSTANCES, CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Plan
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
@@ -236,6 +237,7 @@ class Computation:
                 pivot.scratch, states.scratch, pooling, n_layers, self.plan.task.n_options
             )
             write_arrays(folder / parts.alignment_file(name, pooling), layers.arrays())
+            write_arrays(folder / parts.margins_file(name, pooling), margin_arrays(layers, gold))
             columns = rate_table(layers, gold, groups, pooling)
             write_table(folder / parts.rates_file(name, pooling), columns)
 

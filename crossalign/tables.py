@@ -122,7 +122,7 @@ def alignment(run: Run, code: str, pooling: str) -> AlignedLayers | None:
 
 def instance_alignment(run: Run, code: str) -> pd.DataFrame:
     """One row per instance, pooling, metric and layer of a language."""
-    table = parts.read_table(run, code, "instances.parquet")
+    table = parts.read_table(run, code, "instances.parquet", ["instance_id", "gold"])
     ids = np.array(table["instance_id"].to_pylist(), dtype=object)
     gold = np.array([g or 0 for g in table["gold"].to_pylist()])
     frames = []
@@ -168,7 +168,7 @@ def languages(run: Run) -> pd.DataFrame:
         row = {"language": code, "name": about.name, "script": about.script, "family": about.family}
         row |= {"resource_level": about.resource_level, "n": manifest.n if manifest else 0}
         if logliks is not None:
-            table = parts.read_table(run, code, "instances.parquet")
+            table = parts.read_table(run, code, "instances.parquet", ["gold", "group"])
             gold = table["gold"].to_numpy()
             groups = np.unique(table["group"].to_pylist(), return_inverse=True)[1]
             accuracy = rate(scoring.correct(logliks, gold), groups)
@@ -270,7 +270,7 @@ def _logliks(run: Run, code: str) -> np.ndarray | None:
     manifest = run.manifest(code)
     if manifest is None or not manifest.n_options:
         return None
-    table = parts.read_table(run, code, "scores.parquet")
+    table = parts.read_table(run, code, "scores.parquet", ["loglik"])
     return table["loglik"].to_numpy().reshape(-1, manifest.n_options)
 
 

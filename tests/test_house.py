@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "crossalign"
 FILES = sorted(PACKAGE.rglob("*.py"))
-PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))) if p.is_file()]
+PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "app_pages").glob("*.py"))) if p.is_file()]
 
 ORDER = (
     "schema",
@@ -25,13 +25,14 @@ ORDER = (
     "models tasks",
     "forward patching translation",
     "alignment_tables part_columns store",
+    "margins",
     "miniature.control miniature.train",
     "planning",
     "computation engine",
     "pipeline importers",
     "demo",
-    "tables console",
-    "figures",
+    "tables outcomes console",
+    "figures findings",
     "commands",
     "ui",
     "__main__",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -39,8 +40,13 @@ class Run:
 
     def languages(self) -> list[str]:
         """Languages whose part is complete: the pivot first, then by code."""
-        found = [p.parent.name for p in (self.folder / "parts").glob("*/manifest.json")]
-        return sorted((name for name in found if not name.startswith(".")), key=lambda c: (c != self.spec.pivot, c))
+        try:
+            with os.scandir(self.folder / "parts") as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        except OSError:
+            return []
+        found = [name for name in names if (self.part_folder(name) / "manifest.json").exists()]
+        return sorted(found, key=lambda c: (c != self.spec.pivot, c))
 
     def manifest(self, language: str) -> Manifest | None:
         """The part's manifest, or None while the part is not complete."""

@@ -1,0 +1,124 @@
+"""Cached readers of single instances, one language at a time; as in `data`, nothing they return may be changed."""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from crossalign import outcomes, tables
+from crossalign.alignment import aligned
+from crossalign.margins import Stored, read_margins
+from crossalign.schema import UserError
+from crossalign.store import parts
+from crossalign.ui.data import RunTables, Selection, Version, layer_of, load_run
+
+
+@st.cache_resource(max_entries=260, show_spinner=False)
+def _outcomes(folder: Path, version: Version, code: str) -> pd.DataFrame:
+    return outcomes.outcomes(load_run(folder, version).run, code)
+
+
+def outcomes_of(run: RunTables, language: str) -> pd.DataFrame:
+    """One row per instance, without texts: see `crossalign.outcomes.outcomes`."""
+    return _outcomes(run.run.folder, run.version, _known(run, language))
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _margins(folder: Path, version: Version, code: str, pooling: str) -> Stored:
+    return read_margins(load_run(folder, version).run, code, pooling)
+
+
+def margins_of(run: RunTables, language: str, pooling: str) -> Stored:
+    """Metric → margins [layer, instance] of one language, in the order of `outcomes_of`; float32, read-only."""
+    return _margins(run.run.folder, run.version, _known(run, language), pooling)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _texts(folder: Path, version: Version, code: str) -> pd.DataFrame:
+    return tables.instances(load_run(folder, version).run, code)
+
+
+def texts_of(run: RunTables, language: str) -> pd.DataFrame:
+    """`tables.instances` of one language: premise, context, options, prompt, gold, prediction; hostile until escaped."""
+    return _texts(run.run.folder, run.version, _known(run, language))
+
+
+def instance_points(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
+    """One row per instance of a language at the chosen layer: see `crossalign.outcomes.at_layer`.
+
+    Raises:
+        UserError: the run holds no margins for the language.
+    """
+    margins = margins_of(run, language, selection.pooling).get(selection.metric)
+    if margins is None:
+        raise UserError(f"This run holds no decisions on single instances for {run.name(language)}.")
+    pivot, mine = outcomes_of(run, run.spec.pivot), outcomes_of(run, language)
+    return outcomes.at_layer(pivot, mine, aligned(margins), margins, layer_of(run, selection, language))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the instances of all languages …")
+def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> dict[str, np.ndarray]:
+    run = load_run(folder, version)
+    stored = ((code, read_margins(run.run, code, pooling)) for code in run.codes)
+    return {code: margins[metric] for code, margins in stored if metric in margins}
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _all_points(
+    folder: Path, version: Version, metric: str, pooling: str, layers: tuple[tuple[str, int], ...]
+) -> pd.DataFrame:
+    run, margins = load_run(folder, version), _all_margins(folder, version, metric, pooling)
+    pivot = outcomes_of(run, run.spec.pivot)
+    frames = {
+        code: outcomes.at_layer(pivot, outcomes_of(run, code), aligned(margins[code]), margins[code], layer)
+        for code, layer in layers
+        if code in margins
+    }
+    if not frames:
+        return pd.DataFrame(columns=["language"])
+    counts = [len(frame) for frame in frames.values()]
+    names = pd.Categorical.from_codes(np.repeat(np.arange(len(frames)), counts), categories=list(frames))
+    return pd.concat(list(frames.values()), ignore_index=True).assign(language=names)
+
+
+def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
+    """`instance_points` of all languages that have margins, with a column language (categorical)."""
+    layers = tuple((code, layer_of(run, selection, code)) for code in run.codes)
+    return _all_points(run.run.folder, run.version, selection.metric, selection.pooling, layers)
+
+
+class Similarity(NamedTuple):
+    """Option-by-option cosines of one instance, [layer, option, option] each; see `crossalign.similarity`."""
+
+    cross: np.ndarray
+    pivot: np.ndarray
+    language: np.ndarray
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _similarity(folder: Path, version: Version, code: str, pooling: str, row: int) -> Similarity | None:
+    run = load_run(folder, version).run
+    name = parts.alignment_file(run.spec.pivot, pooling)
+    if not parts.has_file(run, code, name):
+        return None
+    arrays = parts.read_arrays(run, code, name)
+    if "cross" not in arrays:
+        return None
+    return Similarity(*(arrays[block][row].copy() for block in Similarity._fields))
+
+
+def similarity_of(run: RunTables, selection: Selection, language: str, row: int) -> Similarity | None:
+    """The cosines of one instance at all layers; None where the part holds none. `row` as in `outcomes_of`."""
+    return _similarity(run.run.folder, run.version, _known(run, language), selection.pooling, row)
+
+
+def _known(run: RunTables, code: str) -> str:
+    if code not in set(run.languages["language"]):
+        raise UserError(f"This run has no language {code!r}.")
+    return code

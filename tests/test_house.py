@@ -121,12 +121,16 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 @pytest.mark.parametrize("name", NUMBERS_ONLY)
 def test_metrics_know_arrays_only(name: str) -> None:
-    path = PACKAGE / f"{name}.py"
-    if not path.is_file():
+    paths = [p for p in FILES if name_of(p) == name]
+    if not paths:
         pytest.skip(f"there is no {name}")
-    foreign = roots(path) - set(sys.stdlib_module_names) - {"crossalign"}
-    assert foreign <= {"numpy", "scipy", "jaxtyping"}
-    assert ours(path) <= ({"similarity"} if name in ("alignment", "representation") else set())
+    for path in paths:
+        foreign = roots(path) - set(sys.stdlib_module_names) - {"crossalign"}
+        assert foreign <= {"numpy", "scipy", "jaxtyping"}
+        allowed = {"similarity"} if name in ("alignment", "representation") else set()
+        assert ours(path) - {name} <= allowed
+        outside = imported(path, iter(tree(path).body))
+        assert not any(n.split(".")[0] == "scipy" for n in outside), "scipy is imported where it is needed"
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def clustered_mantel_haenszel(
     return found._replace(odds_ratio=found.odds_ratio._replace(low=low, high=high, p=p))
 
 
-def _informative(tables: Tables) -> Tables:
+def _informative(tables: Tables) -> Float[np.ndarray, "informative 2 2"]:
     """The tables in which both facts vary."""
     varies = (tables.sum(axis=1) > 0).all(axis=1) & (tables.sum(axis=2) > 0).all(axis=1)
     return tables[varies]

@@ -21,7 +21,7 @@ ORDER = (
     "schema",
     "languages",
     "similarity scoring statistics representation",
-    "alignment miniature.world",
+    "alignment distractors miniature.world",
     "models tasks",
     "forward patching translation",
     "alignment_tables part_columns store",
@@ -39,7 +39,7 @@ ORDER = (
 
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.split()}
 
-NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "representation")
+NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation")
 
 WITH_TORCH = {"models", "forward", "computation", "patching", "translation", "engine", "miniature.control"}
 
@@ -127,7 +127,7 @@ def test_metrics_know_arrays_only(name: str) -> None:
     for path in paths:
         foreign = roots(path) - set(sys.stdlib_module_names) - {"crossalign"}
         assert foreign <= {"numpy", "scipy", "jaxtyping"}
-        allowed = {"similarity"} if name in ("alignment", "representation") else set()
+        allowed = {"similarity"} if name in ("alignment", "distractors", "representation") else set()
         assert ours(path) - {name} <= allowed
         outside = imported(path, iter(tree(path).body))
         assert not any(n.split(".")[0] == "scipy" for n in outside), "scipy is imported where it is needed"

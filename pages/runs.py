@@ -6,7 +6,8 @@
 
 import streamlit as st
 
-from crossalign.figures.languages import accuracy_by_alignment
+from crossalign.figures.languages import ACCURACY, scatter
+from crossalign.figures.theme import Measure
 from crossalign.schema import UserError
 from crossalign.ui import components, data
 
@@ -46,11 +47,9 @@ pooling = right.selectbox("Pooling", tables.poolings, key="pooling", bind="query
 table = components.language_table(tables, metric, pooling)
 st.subheader("Accuracy and alignment per language")
 if tables.languages["accuracy"].notna().any():
-    st.plotly_chart(
-        accuracy_by_alignment(table, components.metric_label(metric)),
-        width="stretch",
-        alt=f"Scatter of accuracy against {components.metric_label(metric)} at its best layer, one point per language",
-    )
+    rate = Measure("rate", f"{components.metric_label(metric)}: highest rate over layers", "low", "high")
+    drawing = scatter(table, rate, ACCURACY)
+    st.plotly_chart(drawing.figure, width="stretch", alt=drawing.alt)
 st.dataframe(table, hide_index=True, width="stretch", column_config=components.columns())
 st.caption(components.reading_aid(tables, metric))
 st.download_button("Download as CSV", table.to_csv(index=False), f"{run_id}_{metric}.csv", "text/csv")

@@ -48,17 +48,13 @@ def run(options: Namespace) -> int:
 
 
 def demo(options: Namespace) -> int:
-    """Computes the default run, which needs nothing but the package."""
-    from crossalign.miniature.control import NOTE, control_folder
-    from crossalign.pipeline import run as compute
-    from crossalign.planning import RunRequest
+    """Computes the default runs, which need nothing but the package."""
+    from crossalign.demo import demo as compute
 
     with console.Reporting() if options.json else console.Progressing() as observer:
-        observer.say("The default run: an untrained control model on original texts in ten languages")
-        model = str(control_folder(options.cache))
-        request = RunRequest(model, "miniature-copa", cache=options.cache, device="cpu", note=NOTE)
-        finished = compute(request, observer)
-    _show(finished, finished.spec.poolings[0], options.json)
+        runs = compute(options.cache, observer)
+    for finished in runs:
+        _show(finished, finished.spec.poolings[0], options.json)
     return 0
 
 

@@ -56,6 +56,7 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
         "max_length": model.max_length,
         "languages": plan.languages,
         "note": plan.request.note,
+        "training_shares": model.training_shares,
     }
     return execution, facts
 

@@ -49,6 +49,14 @@ class LanguageModel:
     linear_to_attention: float
 
     @property
+    def training_shares(self) -> dict[str, float]:
+        """Language → share of the training text, from `training_shares` of the configuration; empty where not said."""
+        shares = getattr(self.model.config, "training_shares", None)
+        if not isinstance(shares, dict):
+            return {}
+        return {str(code): float(share) for code, share in shares.items() if isinstance(share, (int, float))}
+
+    @property
     def decoder(self) -> nn.Module:
         """The module below the output head; its hidden states are the ones that are pooled."""
         return self.model.get_decoder()

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the files in the cache. A reader refuses other versions with a clear message."""
 
 NUMERICS_VERSION = 1
 """Raised whenever the same inputs would give other numbers; part of every run id."""
 
-TABLES_VERSION = 1
+TABLES_VERSION = 2
 """Version of the exported tables' columns (see `crossalign.tables`)."""
 
 POOLINGS = ("last_token", "weighted_mean", "mean")
@@ -37,6 +37,7 @@ class Instance:
         gold: index of the right option, from 0; None for sentences.
         prompt: what stands before the scored continuation; equals `context` where scoring and embedding coincide.
         continuations: what is scored after `prompt + " "`; one per option.
+        tags: what the data say about the instance, for filters (XCOPA: cause or effect).
     """
 
     instance_id: str
@@ -47,6 +48,7 @@ class Instance:
     gold: int | None = None
     prompt: str = ""
     continuations: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @property
     def option_texts(self) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "options": "option texts, a JSON list in CSV",
         "prompt": "text before each scored continuation",
         "continuations": "scored texts, a JSON list in CSV",
+        "tags": "what the data say about the instance, a JSON list in CSV",
     },
     "option_scores": {
         "language": "code of the task's data",
@@ -78,6 +79,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "script": "ISO 15924",
         "family": "language family",
         "resource_level": "class 0 to 5 of Joshi et al. 2020",
+        "training_share": "share of the model's training text, where its configuration says it",
         "n": "instances with a prediction",
         "accuracy": "share of right predictions",
         "accuracy_low": "lower end of the 95 % interval",
@@ -174,10 +176,11 @@ def languages(run: Run) -> pd.DataFrame:
             row |= dict(zip(("accuracy", "accuracy_low", "accuracy_high", "n"), accuracy, strict=True))
             margins = scoring.logprob_margin(logliks, gold)
             row["loglik_margin"] = float(np.nanmean(margins)) if not np.isnan(margins).all() else np.nan
+        row["training_share"] = run.facts.get("training_shares", {}).get(code)
         counts = manifest.counts if manifest else {}
         rows.append(row | {name: counts.get(name, 0) for name in ("too_long", "nonfinite")})
     frame = pd.DataFrame(rows).reindex(columns=list(COLUMNS["languages"]))
-    return frame.astype({"resource_level": "Int8"})
+    return frame.astype({"resource_level": "Int8", "training_share": float})
 
 
 def best_layers(rate_frame: pd.DataFrame) -> pd.DataFrame:
@@ -258,7 +261,7 @@ def _write(out: Path, name: str, frames: Iterator[pd.DataFrame]) -> list[Path]:
 
 def _csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """Lists as JSON text."""
-    lists = [c for c in ("options", "continuations") if c in frame]
+    lists = [c for c in ("options", "continuations", "tags") if c in frame]
     return frame.assign(**{c: [json.dumps(list(v), ensure_ascii=False) for v in frame[c]] for c in lists})
 
 

@@ -21,15 +21,16 @@ ORDER = (
     "schema",
     "languages",
     "similarity scoring statistics representation",
-    "alignment miniature.world",
+    "alignment distractors miniature",
     "models tasks",
     "forward patching translation",
     "alignment_tables part_columns store",
     "margins",
-    "miniature.control",
+    "miniature.control miniature.train",
     "planning",
     "computation engine",
     "pipeline importers",
+    "demo",
     "tables outcomes console",
     "figures findings",
     "commands",
@@ -40,9 +41,18 @@ ORDER = (
 
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.split()}
 
-NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "representation")
+NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation")
 
-WITH_TORCH = {"models", "forward", "computation", "patching", "translation", "engine", "miniature.control"}
+WITH_TORCH = {
+    "models",
+    "forward",
+    "computation",
+    "patching",
+    "translation",
+    "engine",
+    "miniature.control",
+    "miniature.train",
+}
 
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "statsmodels", "streamlit")
 
@@ -122,12 +132,16 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 @pytest.mark.parametrize("name", NUMBERS_ONLY)
 def test_metrics_know_arrays_only(name: str) -> None:
-    path = PACKAGE / f"{name}.py"
-    if not path.is_file():
+    paths = [p for p in FILES if name_of(p) == name]
+    if not paths:
         pytest.skip(f"there is no {name}")
-    foreign = roots(path) - set(sys.stdlib_module_names) - {"crossalign"}
-    assert foreign <= {"numpy", "scipy", "jaxtyping"}
-    assert ours(path) <= ({"similarity"} if name in ("alignment", "representation") else set())
+    for path in paths:
+        foreign = roots(path) - set(sys.stdlib_module_names) - {"crossalign"}
+        assert foreign <= {"numpy", "scipy", "jaxtyping"}
+        allowed = {"similarity"} if name in ("alignment", "distractors", "representation") else set()
+        assert ours(path) - {name} <= allowed
+        outside = imported(path, iter(tree(path).body))
+        assert not any(n.split(".")[0] == "scipy" for n in outside), "scipy is imported where it is needed"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ __all__ = [
     "reader",
 ]
 
-TASKS: dict[str, Task] = {t.TASK.name: t.TASK for t in (xcopa, xstorycloze, belebele, flores, miniature)}
+_MINIATURE = (miniature.COPA, miniature.STORY, miniature.READING, miniature.PARALLEL)
+TASKS: dict[str, Task] = {t.name: t for t in (xcopa.TASK, xstorycloze.TASK, belebele.TASK, flores.TASK, *_MINIATURE)}
 
 
 class Loaded(NamedTuple):

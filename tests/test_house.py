@@ -24,10 +24,11 @@ ORDER = (
     "alignment miniature.world",
     "models tasks",
     "forward patching translation",
-    "alignment_tables part_columns store",
+    "alignment_tables part_columns translation_columns provenance store",
     "miniature.control",
     "planning",
-    "computation engine",
+    "translation_planning",
+    "computation translation_computation engine",
     "pipeline importers",
     "tables console",
     "figures",
@@ -41,7 +42,7 @@ LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.spl
 
 NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "representation")
 
-WITH_TORCH = {"models", "forward", "computation", "patching", "translation", "engine", "miniature.control"}
+WITH_TORCH = {"models", "forward", "computation", "translation_computation", "patching", "translation", "engine", "miniature.control"}
 
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "statsmodels", "streamlit")
 

@@ -61,7 +61,12 @@ def translation_columns(
         "reference": pa.array(references),
         "output": pa.array([o.text for o in outputs], pa.string()),
     }
-    for name, kind in (("stop", pa.string()), ("n_tokens", pa.int32()), ("n_prompt", pa.int32()), ("limit", pa.int32())):
+    for name, kind in (
+        ("stop", pa.string()),
+        ("n_tokens", pa.int32()),
+        ("n_prompt", pa.int32()),
+        ("limit", pa.int32()),
+    ):
         columns[name] = pa.array([getattr(o, name) for o in outputs], kind)
     problems = [o.problem or ("" if r else "empty reference") for o, r in zip(outputs, references, strict=True)]
     columns["problem"] = pa.array(problems, pa.string())

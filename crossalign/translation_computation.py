@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from crossalign import tasks
 from crossalign.forward.generation import Generator, Job, Tokens
 from crossalign.forward.generation_check import choose_way
-from crossalign.forward.kernels import keep_heap
+from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
@@ -29,6 +29,9 @@ from crossalign.translation_planning import TranslationPlan
 
 CPU_TOKENS, GPU_TOKENS = 16384, 65536
 """Default tokens whose keys and values are held at once."""
+
+DECODED_ROWS = 32
+"""Rows of a step for which linear layers are chosen on a CPU."""
 
 SAMPLED = 64
 """Sentences from which the shortest, a middle and the longest are taken to check the fast way."""
@@ -53,7 +56,8 @@ def start(plan: TranslationPlan) -> tuple[Execution, dict[str, Any]]:
         "languages": plan.languages,
         "note": plan.request.note,
     }
-    return Execution(budget, False, "torch", why, way), facts
+    linear, reason = choose_linear(model.decoder, DECODED_ROWS)
+    return Execution(budget, False, linear, f"{why}; {reason}", way), facts
 
 
 def _prompts(plan: TranslationPlan, part: str, limit: int | None = None) -> list[Tokens]:
@@ -96,6 +100,8 @@ class TranslationComputation:
     def generator(self) -> Generator:
         if self.plan.spec.device == "cpu":
             keep_heap()
+        if self.execution.linear == "onednn":
+            prepack(self.plan.model.model, DECODED_ROWS)
         return Generator(self.plan.model, self.execution.batch_tokens, self.execution.generation)
 
     def language(self, language: str) -> None:
@@ -120,10 +126,11 @@ class TranslationComputation:
         self._tell(language, loaded.instances, outputs)
         shutil.rmtree(self.run.work / language, ignore_errors=True)
 
-    def _manifest(
-        self, part: str, loaded: tasks.Loaded, outputs: Sequence[Output], record: dict[str, Any]
-    ) -> Manifest:
-        counts = {"tokens_generated": sum(o.n_tokens for o in outputs), "tokens_prompt": sum(o.n_prompt for o in outputs)}
+    def _manifest(self, part: str, loaded: tasks.Loaded, outputs: Sequence[Output], record: dict[str, Any]) -> Manifest:
+        counts = {
+            "tokens_generated": sum(o.n_tokens for o in outputs),
+            "tokens_prompt": sum(o.n_prompt for o in outputs),
+        }
         for problem in sorted({o.problem for o in outputs} - {""}):
             counts[problem.replace(" ", "_")] = sum(o.problem == problem for o in outputs)
         return Manifest(
@@ -144,8 +151,7 @@ class TranslationComputation:
         prompts = _prompts(self.plan, part)
         ratio, longest = self.plan.how.length_ratio, self.plan.model.max_length
         limits = [
-            min(most_tokens(i.premise, ratio), longest - len(p))
-            for i, p in zip(loaded.instances, prompts, strict=True)
+            min(most_tokens(i.premise, ratio), longest - len(p)) for i, p in zip(loaded.instances, prompts, strict=True)
         ]
         outputs = [_unfit(i, p, n) for i, p, n in zip(loaded.instances, prompts, limits, strict=True)]
         able = [n for n, output in enumerate(outputs) if output.text is None and not output.problem]

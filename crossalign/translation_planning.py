@@ -13,6 +13,8 @@ from crossalign.translation.prompts import LENGTH_RATIO, Direction, Pair, direct
 DIRECTIONS = ("en-xx", "xx-en", "both")
 """From the pivot, into the pivot, or both ways."""
 
+PROMPTS = ("plain", "chat")
+SPLITS = ("dev", "test")
 BLEU = ("flores200", "by-script")
 
 
@@ -107,22 +109,26 @@ def _check(request: TranslationRequest, task: tasks.Task) -> None:
     if task.n_options:
         known = ", ".join(t.name for t in tasks.TASKS.values() if not t.n_options)
         raise UserError(f"{task.title} holds questions, not parallel sentences; tasks that can be translated: {known}.")
-    if request.direction not in DIRECTIONS:
-        raise UserError(f"There is no direction {request.direction!r}; there are: {', '.join(DIRECTIONS)}.")
-    if request.prompt not in (None, "plain", "chat"):
-        raise UserError(f"There is no prompt {request.prompt!r}; there are: plain, chat.")
-    if request.shots_from not in (None, "dev", "test") or (request.shots_from == "dev" and not task.dev):
-        raise UserError(f"{task.title} has no split {request.shots_from!r} for examples; use test.")
-    if request.bleu not in (None, *BLEU):
-        raise UserError(f"There is no tokenizer {request.bleu!r} for BLEU here; there are: {', '.join(BLEU)}.")
-    if request.shots < 0:
-        raise UserError(f"--shots {request.shots}: give 0 or more.")
-    if not 0 < request.length_ratio < 1000:
-        raise UserError(f"--length-ratio {request.length_ratio}: give a positive number of tokens per character.")
-    if request.limit is not None and request.limit < 0:
-        raise UserError(f"--limit {request.limit}: give a positive number of sentences.")
-    if request.batch_tokens is not None and request.batch_tokens < 1:
-        raise UserError(f"--batch-tokens {request.batch_tokens}: give a positive number of tokens.")
+    if request.shots_from == "dev" and not task.dev:
+        raise UserError(f"{task.title} has no development split for examples: use --shots-from test.")
+    choices = (
+        ("direction", request.direction, DIRECTIONS),
+        ("prompt", request.prompt, PROMPTS),
+        ("split", request.shots_from, SPLITS),
+        ("tokenizer for BLEU", request.bleu, BLEU),
+    )
+    for what, value, known in choices:
+        if value is not None and value not in known:
+            raise UserError(f"There is no {what} {value!r} here; there are: {', '.join(known)}.")
+    numbers = (
+        ("--shots", request.shots, 0),
+        ("--limit", request.limit, 0),
+        ("--batch-tokens", request.batch_tokens, 1),
+        ("--length-ratio", request.length_ratio, 0.01),
+    )
+    for option, number, least in numbers:
+        if number is not None and not least <= number < 1e9:
+            raise UserError(f"{option} {number}: give a number from {least}.")
 
 
 def _limit(request: RunRequest, task: tasks.Task) -> int | None:
@@ -214,7 +220,7 @@ def _bleu(request: TranslationRequest) -> str:
 
     if request.bleu == "flores200" and not has_flores200():
         raise UserError(
-            "sacrebleu does not have its flores200 tokenizer on this machine: run `sacrebleu --tokenize flores200` once "
-            "with a connection, or use --bleu by-script."
+            "sacrebleu does not have its flores200 tokenizer on this machine: run "
+            "`python -c \"import sacrebleu; sacrebleu.BLEU(tokenize='flores200')\"` once with a connection, or use --bleu by-script."
         )
     return request.bleu or ("flores200" if has_flores200() else "by-script")

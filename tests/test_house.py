@@ -29,9 +29,11 @@ ORDER = (
     "planning",
     "translation_planning",
     "computation translation_computation engine",
-    "pipeline importers",
+    "pipeline importers translation_scores",
     "tables console",
+    "translation_tables",
     "figures",
+    "translation_commands",
     "commands",
     "ui",
     "__main__",
@@ -42,7 +44,16 @@ LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.spl
 
 NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "representation")
 
-WITH_TORCH = {"models", "forward", "computation", "translation_computation", "patching", "translation", "engine", "miniature.control"}
+WITH_TORCH = {
+    "models",
+    "forward",
+    "computation",
+    "translation_computation",
+    "patching",
+    "translation",
+    "engine",
+    "miniature.control",
+}
 
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "statsmodels", "streamlit")
 
@@ -147,7 +158,9 @@ def test_libraries_stay_behind_their_wall(library: str, allowed: set[str]) -> No
         assert not [p.name for p in PAGES if library in roots(p)]
 
 
-@pytest.mark.parametrize("name", ["planning", "pipeline", "commands", "tables", "console", "__main__"])
+@pytest.mark.parametrize(
+    "name", ["planning", "pipeline", "commands", "translation_commands", "tables", "console", "__main__"]
+)
 def test_heavy_modules_of_ours_are_imported_inside_functions_only(name: str) -> None:
     path = PACKAGE / f"{name}.py"
     outside = imported(path, iter(tree(path).body))

@@ -268,4 +268,3 @@ def shared_length(prompts: Sequence[Tokens]) -> int:
     first, last = min(prompts), max(prompts)
     same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return min(same, min(len(p) for p in prompts) - 1)
-

@@ -39,7 +39,9 @@ def choose_way(model: LanguageModel, prompts: Sequence[Tokens]) -> tuple[str, st
 
 
 @torch.inference_mode()
-def reference(model: LanguageModel, prompt: Tokens, steps: int) -> tuple[Tokens, Float[torch.Tensor, "step vocabulary"]]:
+def reference(
+    model: LanguageModel, prompt: Tokens, steps: int
+) -> tuple[Tokens, Float[torch.Tensor, "step vocabulary"]]:
     """The slow, plain way: the whole text so far in a pass of its own for each token. Tokens and their logits."""
     tokens, logits = list(prompt), []
     for _ in range(steps):

@@ -42,6 +42,12 @@ class Run:
         found = [p.parent.name for p in (self.folder / "parts").glob("*/manifest.json")]
         return sorted((name for name in found if not name.startswith(".")), key=lambda c: (c != self.spec.pivot, c))
 
+    @property
+    def complete(self) -> bool:
+        """Whether every part that was asked for is there."""
+        done = self.languages()
+        return set(self.facts.get("languages", done)) <= set(done) and not self.work.exists()
+
     def manifest(self, language: str) -> Manifest | None:
         """The part's manifest, or None while the part is not complete."""
         path = self.part_folder(language) / "manifest.json"

@@ -16,7 +16,12 @@ from crossalign.languages import language, matching_code
 RECOGNISED = 0.5
 """The identifier is believed for a language when it recognises at least this share of its reference translations."""
 
-SCRIPT_GROUPS = {"Hans": ("Hani", "Bopo"), "Hant": ("Hani", "Bopo"), "Jpan": ("Hani", "Hira", "Kana"), "Kore": ("Hang",)}
+SCRIPT_GROUPS = {
+    "Hans": ("Hani", "Bopo"),
+    "Hant": ("Hani", "Bopo"),
+    "Jpan": ("Hani", "Hira", "Kana"),
+    "Kore": ("Hang",),
+}
 """ISO 15924 codes that stand for several scripts, or for a style of one, by their Unicode scripts."""
 
 

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "crossalign"
 FILES = sorted(PACKAGE.rglob("*.py"))
-PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "app_pages").glob("*.py"))) if p.is_file()]
+PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) if p.is_file()]
 
 ORDER = (
     "schema",

@@ -8,7 +8,7 @@ st.set_page_config(page_title="crossalign", page_icon="🧭", layout="wide")
 page = st.navigation(
     {
         "": [
-            st.Page("app_pages/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
         ],
     }
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from crossalign import console
+from crossalign import console, translation_commands
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
@@ -60,7 +60,7 @@ def demo(options: Namespace) -> int:
 
 def list_all(options: Namespace) -> int:
     """Shows the runs in the cache."""
-    runs, problems = list_runs(options.cache)
+    runs, problems = list_runs(options.cache, kind=None)
     rows = [_row(r) for r in runs]
     if options.json:
         console.print_json({"runs": rows, "unreadable": problems})
@@ -80,6 +80,9 @@ def list_all(options: Namespace) -> int:
 def summary(options: Namespace) -> int:
     """Shows accuracy and alignment of a run."""
     found = find_run(options.cache, options.run)
+    if found.spec.kind == "translation":
+        translation_commands.show(found, options.cache, options.json, options.against)
+        return 0
     pooling = options.pooling or found.spec.poolings[0]
     if pooling not in found.spec.poolings:
         raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings)}, not {pooling}.")
@@ -89,7 +92,7 @@ def summary(options: Namespace) -> int:
 
 def verify(options: Namespace) -> int:
     """Checks checksums; exit status 1 when something is damaged."""
-    runs, problems = ([find_run(options.cache, options.run)], []) if options.run else list_runs(options.cache)
+    runs, problems = ([find_run(options.cache, options.run)], []) if options.run else list_runs(options.cache, None)
     for one in runs:
         problems += verify_run(one)
     if options.json:
@@ -105,7 +108,11 @@ def export(options: Namespace) -> int:
     """Writes the tables."""
     from crossalign import tables
 
-    files = tables.export(find_run(options.cache, options.run), options.out)
+    found = find_run(options.cache, options.run)
+    if found.spec.kind == "translation":
+        files = translation_commands.export(found, options.cache, options.out)
+    else:
+        files = tables.export(found, options.out)
     if options.json:
         console.print_json({"files": [str(f) for f in files]})
     else:
@@ -116,15 +123,15 @@ def export(options: Namespace) -> int:
 
 def _row(one: Run) -> dict:
     spec, languages = one.spec, one.languages()
-    wanted = one.facts.get("languages", languages)
     return {
         "run_id": one.run_id,
+        "kind": spec.kind,
         "model": spec.model_name,
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "languages": languages,
         "n": one.facts.get("n"),
-        "complete": set(wanted) <= set(languages) and not one.work.exists(),
+        "complete": one.complete,
     }
 
 
@@ -145,7 +152,7 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
     if as_json:
         value = {
             "run_id": one.run_id,
-            "complete": _row(one)["complete"],
+            "complete": one.complete,
             "languages": languages.to_dict("records"),
             "best_layers": best.to_dict("records"),
             "correlations": related.to_dict("records"),
@@ -183,4 +190,13 @@ def _interval(value: float, low: float, high: float) -> str | None:
     return None if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-COMMANDS = {"run": run, "demo": demo, "list": list_all, "summary": summary, "verify": verify, "export": export}
+COMMANDS = {
+    "run": run,
+    "translate": translation_commands.translate,
+    "scores": translation_commands.scores,
+    "demo": demo,
+    "list": list_all,
+    "summary": summary,
+    "verify": verify,
+    "export": export,
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
 from crossalign.margins import margin_arrays
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
 from crossalign.planning import CHECKED_INSTANCES, CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Plan
+from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
 from crossalign.store.files import stream_arrays, write_arrays, write_table
@@ -120,7 +120,7 @@ class Computation:
                 self._align(folder, pivot, states)
             self._keep_states(folder, states)
             seconds = {"forward": round(states.seconds, 3), "alignment": round(time.perf_counter() - aligning, 3)}
-            record = _provenance(self.plan, self.execution, time.perf_counter() - began)
+            record = provenance(self.plan.device, self.execution.batch_tokens, time.perf_counter() - began)
             manifest = Manifest(
                 run_id=self.run.run_id,
                 language=language,
@@ -263,26 +263,4 @@ def _counts(states: LanguageStates) -> dict[str, int]:
         "tokens_run": run,
         "tokens_with_padding": padded,
         "tokens_of_separate_texts": separate,
-    }
-
-
-def _provenance(planned: Plan, execution: Execution, seconds: float) -> dict[str, Any]:
-    """Where and with what a part was computed; recorded, not part of the run's identity."""
-    import importlib.metadata as metadata
-
-    names = ("crossalign", "torch", "transformers", "tokenizers", "datasets", "numpy")
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "source"
-    return {
-        "versions": versions,
-        "python": platform.python_version(),
-        "machine": platform.node(),
-        "device": planned.device,
-        "batch_tokens": execution.batch_tokens,
-        "seconds": round(seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

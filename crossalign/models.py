@@ -149,6 +149,15 @@ def _counts_places(config: Any) -> bool:
     return "local" in (getattr(config, "attention_layers", None) or ())
 
 
+def has_chat_template(name: str) -> bool:
+    """Whether a model's tokenizer brings a chat template; only the tokenizer is loaded."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    tokenizer = _loading(name, lambda: transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False))
+    return bool(getattr(tokenizer, "chat_template", None))
+
+
 def _check_device(device: str) -> None:
     if device in ("cpu", "auto"):
         return

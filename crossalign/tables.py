@@ -10,7 +10,7 @@ Layers and options count from 0; layer 0 is the embeddings. Undefined values are
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -226,19 +226,20 @@ def export(run: Run, out: Path) -> list[Path]:
         "option_scores": option_scores,
         "instance_alignment": instance_alignment,
     }
-    written = [p for name, table in whole.items() for p in _write(out, name, iter([table(run)]))]
+    written = [p for name, table in whole.items() for p in write(out, name, COLUMNS[name], iter([table(run)]))]
     for name, table in by_language.items():
-        written += _write(out, name, (table(run, code) for code in run.languages()))
+        written += write(out, name, COLUMNS[name], (table(run, code) for code in run.languages()))
     description = {"tables_version": TABLES_VERSION, "run_id": run.run_id, "columns": COLUMNS}
     write_json(out / "columns.json", description)
     return [*written, out / "columns.json"]
 
 
-def _write(out: Path, name: str, frames: Iterator[pd.DataFrame]) -> list[Path]:
+def write(out: Path, name: str, columns: Iterable[str], frames: Iterator[pd.DataFrame]) -> list[Path]:
+    """Writes one table as Parquet and CSV, a frame at a time; returns the two files."""
     import pyarrow.parquet as pq
 
     csv, parquet = out / f"{name}.csv", out / f"{name}.parquet"
-    empty = pd.DataFrame({column: pd.Series(dtype="object") for column in COLUMNS[name]})
+    empty = pd.DataFrame({column: pd.Series(dtype="object") for column in columns})
 
     def both(parquet_path: Path, csv_path: Path) -> None:
         writer = None

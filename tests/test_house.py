@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "crossalign"
 FILES = sorted(PACKAGE.rglob("*.py"))
-PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "app_pages").glob("*.py"))) if p.is_file()]
+PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) if p.is_file()]
 
 ORDER = (
     "schema",
@@ -24,15 +24,18 @@ ORDER = (
     "alignment distractors miniature",
     "models tasks",
     "forward patching translation",
-    "alignment_tables part_columns store",
+    "alignment_tables part_columns translation_columns provenance store",
     "margins",
     "miniature.control miniature.train",
     "planning",
-    "computation engine",
-    "pipeline importers",
+    "translation_planning",
+    "computation translation_computation engine",
+    "pipeline importers translation_scores",
     "demo",
     "tables outcomes console",
+    "translation_tables",
     "figures findings",
+    "translation_commands",
     "commands",
     "ui",
     "__main__",
@@ -47,6 +50,7 @@ WITH_TORCH = {
     "models",
     "forward",
     "computation",
+    "translation_computation",
     "patching",
     "translation",
     "engine",
@@ -161,7 +165,9 @@ def test_libraries_stay_behind_their_wall(library: str, allowed: set[str]) -> No
         assert not [p.name for p in PAGES if library in roots(p)]
 
 
-@pytest.mark.parametrize("name", ["planning", "pipeline", "commands", "tables", "console", "__main__"])
+@pytest.mark.parametrize(
+    "name", ["planning", "pipeline", "commands", "translation_commands", "tables", "console", "__main__"]
+)
 def test_heavy_modules_of_ours_are_imported_inside_functions_only(name: str) -> None:
     path = PACKAGE / f"{name}.py"
     outside = imported(path, iter(tree(path).body))

@@ -169,14 +169,14 @@ def peak(best: pd.DataFrame, metric: str, n_layers: int) -> Finding | None:
     if known.empty:
         return None
     layers = known["best_layer"].astype(int)
-    middle, low, high = float(layers.median()), layers.min(), layers.max()
+    low, middle, high = (int(layers.quantile(q, interpolation="lower")) for q in (0, 0.5, 1))
     if len(known) == 1 or low == high:
         spread = "" if len(known) == 1 else ", in every language"
     else:
         spread = f", the median over languages, from {low} to {high}"
     depth = percent(middle / max(1, n_layers), digits=0)
     text = (
-        f"{metric} is highest at layer {middle:g} of {n_layers} (relative depth {depth}{spread}). There "
+        f"{metric} is highest at layer {middle} of {n_layers} (relative depth {depth}{spread}). There "
         f"{percent(known['rate'].mean())} of the instances are aligned{' on average' if len(known) > 1 else ''}"
     )
     relabelled = known["relabelled_rate"].mean()

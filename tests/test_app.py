@@ -124,7 +124,7 @@ def test_the_overview_tells_the_findings_of_the_newest_run(open_page: Open, whol
     app = open_page(whole)
     text = said(app).replace("\\", "")
     for topic in ("Accuracy", "Over languages", "Over instances", "Largest gap", "Over layers"):
-        assert f"**{topic}**" in text
+        assert f"**{topic}.**" in text
     assert "DALI (best layer) and accuracy over 4 languages: r = " in text
     assert len(app.get("plotly_chart")) == 1
     assert len(app.dataframe[0].value) == 2

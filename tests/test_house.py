@@ -29,7 +29,7 @@ ORDER = (
     "planning",
     "computation engine",
     "pipeline importers",
-    "tables console",
+    "tables console reference",
     "figures",
     "commands",
     "ui",

@@ -10,11 +10,12 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
 from crossalign.schema import UserError
@@ -22,6 +23,8 @@ from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+
+PAGES = "pages/views"
 
 COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 
@@ -105,6 +108,13 @@ def only_pivot(run: RunTables) -> None:
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
         title="Only the pivot is computed so far",
     )
+
+
+def link(page: str, query: dict[str, str], label: str = "") -> None:
+    """A link to another page of the app that opens a certain view; nothing where the app has no such page."""
+    with suppress(StreamlitPageNotFoundError):
+        label = label or f"Look at {page}"
+        st.page_link(f"{PAGES}/{page}.py", label=label, icon=":material/arrow_forward:", query_params=query)
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------

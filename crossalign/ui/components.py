@@ -52,12 +52,18 @@ def framed(page: StreamlitPage) -> Iterator[None]:
 
 
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Run id → label for a list: model, task and protocol; where these are equal, also the end of the id."""
-    short = [f"{r.model} · {r.task} · {r.protocol}" for r in runs.itertuples()]
-    return {
-        run: label if short.count(label) == 1 else f"{label} · {run.rsplit('_', 1)[-1][:6]}"
-        for run, label in zip(runs["run"], short, strict=True)
-    }
+    """Run id → label for a list: model and task; where several are equal, also the protocol, then the end of the id."""
+    labels = dict.fromkeys(runs["run"], "")
+    for more in (
+        lambda r: f"{r.model.rsplit('/', 1)[-1]} · {r.task}",
+        lambda r: f" · {r.protocol}",
+        lambda r: f" · {r.run.rsplit('_', 1)[-1][:6]}",
+    ):
+        taken = list(labels.values())
+        for row in runs.itertuples():
+            if taken.count(labels[row.run]) > 1 or not labels[row.run]:
+                labels[row.run] += more(row)
+    return labels
 
 
 def run_header(run: RunTables) -> None:
@@ -191,12 +197,12 @@ MOST_ROWS = 1000
 
 
 def show_table(table: pd.DataFrame, **settings: Any) -> Any:
-    """A table with at most 1,000 rows on screen and intervals in readable columns."""
+    """A table with at most 1,000 rows on screen, readable headings, and without columns that hold nothing."""
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} rows; the files hold all.")
-    known = {c: v for c, v in columns().items() if c in table}
-    config = known | settings.pop("column_config", {})
-    return st.dataframe(table.head(MOST_ROWS), hide_index=True, width="stretch", column_config=config, **settings)
+    shown = table.head(MOST_ROWS).dropna(axis="columns", how="all")
+    config = {c: v for c, v in columns().items() if c in shown} | settings.pop("column_config", {})
+    return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, **settings)
 
 
 def columns() -> dict[str, Any]:

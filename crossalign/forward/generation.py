@@ -120,9 +120,9 @@ class Decoding:
         self.logits = self._pass(ids, self.positions[:, -1:] + 1)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with these rows only."""
+        """Goes on with these rows only; their logits come with the next step."""
         index = torch.tensor(rows, device=self.mask.device)
-        self.mask, self.positions, self.logits = self.mask[index], self.positions[index], self.logits[index]
+        self.mask, self.positions = self.mask[index], self.positions[index]
         for layer in self.layers:
             layer.keep(index)
 

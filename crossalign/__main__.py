@@ -60,11 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print JSON for machines")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands, common)
+    _add_import(commands, common)
     commands.add_parser("demo", parents=[common], help="compute the default run: offline, in about a minute")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
     summary.add_argument("run", metavar="RUN", help="run id, or its beginning")
     summary.add_argument("--pooling", choices=POOLINGS, help="only this pooling (default: the run's first)")
+    summary.add_argument("--scores", default="", metavar="NAME", help="accuracy by scores added with `import --run`")
     verify = commands.add_parser("verify", parents=[common], help="check every file of the cache against its checksum")
     verify.add_argument("run", metavar="RUN", nargs="?", help="run id, or its beginning (default: all runs)")
     export = commands.add_parser("export", parents=[common], help="write a run's tables as Parquet and CSV")
@@ -84,6 +86,23 @@ def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentPars
     )
     _add_choices(run.add_argument)
     _add_computation(run.add_argument)
+
+
+def _add_import(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    importing = commands.add_parser("import", help="take over results that were computed elsewhere")
+    sources = importing.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    published = sources.add_parser(
+        "published", parents=[common], help="released results in the layout of the DALI paper, or a part of them"
+    )
+    logs = sources.add_parser(
+        "lm-eval", parents=[common], help="logs of lm-evaluation-harness 0.4.5 or later (results and samples)"
+    )
+    for source in (published, logs):
+        source.add_argument("folder", type=Path, metavar="DIR", help="folder with the results")
+    logs.add_argument("--run", metavar="RUN", help="add the accuracy to this cached run of the same model and items")
+    logs.add_argument(
+        "--time", default="", metavar="T", help="of repeated evaluations those whose time begins so, not the newest"
+    )
 
 
 def _add_choices(add: Callable[..., object]) -> None:

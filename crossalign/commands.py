@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from crossalign import console
@@ -62,6 +63,27 @@ def demo(options: Namespace) -> int:
     return 0
 
 
+def import_results(options: Namespace) -> int:
+    """Imports results that were computed elsewhere; exit status 1 when something had to be left out."""
+    from crossalign.importers import lm_eval, published
+
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        if options.source == "published":
+            report = published.import_release(options.folder, options.cache, observer)
+        else:
+            report = lm_eval.import_logs(options.folder, options.cache, options.run, options.time, observer)
+    if options.json:
+        console.print_json(asdict(report))
+        return 1 if report.left_out else 0
+    for text in report.notes:
+        print(text)
+    for text in report.left_out:
+        print(f"Left out: {text}")
+    for run_id in report.runs:
+        print(f"{run_id}{' (was there already)' if run_id in report.unchanged else ''}")
+    return 1 if report.left_out else 0
+
+
 def list_all(options: Namespace) -> int:
     """Shows the runs in the cache."""
     runs, problems = list_runs(options.cache)
@@ -84,10 +106,10 @@ def list_all(options: Namespace) -> int:
 def summary(options: Namespace) -> int:
     """Shows accuracy and alignment of a run."""
     found = find_run(options.cache, options.run)
-    pooling = options.pooling or found.spec.poolings[0]
-    if pooling not in found.spec.poolings:
-        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings)}, not {pooling}.")
-    _show(found, pooling, options.json)
+    pooling = options.pooling or next(iter(found.spec.poolings), "")
+    if pooling not in (*found.spec.poolings, "" if not options.pooling else None):
+        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings) or 'none'}, not {pooling}.")
+    _show(found, pooling, options.json, options.scores)
     return 0
 
 
@@ -140,10 +162,13 @@ def _text(value: object) -> object:
     return value
 
 
-def _show(one: Run, pooling: str, as_json: bool) -> None:
+def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
     from crossalign import tables
+    from crossalign.imported import missing
+    from crossalign.store.scorings import scorings
 
-    languages, rates = tables.languages(one), tables.rates(one)
+    languages, rates = tables.languages(one, scores), tables.rates(one)
+    added = [s.name for s in scorings(one)]
     best = tables.best_layers(rates)
     related = tables.correlations(languages, rates)
     if as_json:
@@ -153,6 +178,9 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
             "languages": languages.to_dict("records"),
             "best_layers": best.to_dict("records"),
             "correlations": related.to_dict("records"),
+            "scores": scores or None,
+            "added_scores": added,
+            "missing": missing(one),
         }
         console.print_json(value)
         return
@@ -165,6 +193,10 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
     if body:
         header = ["metric", "over layers", "coefficient", "r", "n"]
         console.print_table("Accuracy against alignment over languages (95 % intervals)", header, body)
+    for text in missing(one):
+        print(text)
+    if added:
+        print(f"Scores added from elsewhere, shown with --scores: {', '.join(added)}")
 
 
 def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooling: str) -> None:
@@ -180,6 +212,7 @@ def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooli
         rows.append([record["language"], *about, *cells])
     header = ["language", "name", "n", "accuracy"] if wide else ["language", "n", "accuracy"]
     note = f"Highest rate over layers @ that layer (0 = embeddings); pivot {one.spec.pivot}, pooling {pooling}."
+    note = note if metrics else ""
     console.print_table(one.run_id, [*header, *metrics], rows, note)
 
 
@@ -187,4 +220,12 @@ def _interval(value: float, low: float, high: float) -> str | None:
     return None if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-COMMANDS = {"run": run, "demo": demo, "list": list_all, "summary": summary, "verify": verify, "export": export}
+COMMANDS = {
+    "run": run,
+    "demo": demo,
+    "import": import_results,
+    "list": list_all,
+    "summary": summary,
+    "verify": verify,
+    "export": export,
+}

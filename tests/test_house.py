@@ -29,6 +29,7 @@ ORDER = (
     "planning",
     "computation engine",
     "pipeline importers",
+    "outcomes imported",
     "tables console",
     "figures",
     "commands",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,8 +16,18 @@ import pyarrow.parquet as pq
 from crossalign.schema import Manifest, UserError
 from crossalign.store.files import checksum, one_line, told, write_json
 from crossalign.store.runs import Run
+from crossalign.store.scorings import verify_scorings
 
 CHECKED = "Run `crossalign verify` to see what else is damaged, then delete that part and run the command again."
+
+ACCURACY = "accuracy.parquet"
+"""Accuracy as others report it: side (language or pivot), metric, value, stderr, n."""
+
+EXTERNAL_SCORES = "external_scores.parquet"
+"""Translation quality scored elsewhere: field, direction, metric, sentence_id (null for all together), score."""
+
+TRANSLATIONS = "translations.parquet"
+"""Translations made elsewhere: field, direction, sentence_id, source, translation, reference."""
 
 
 def alignment_file(pivot: str, pooling: str) -> str:
@@ -28,6 +38,11 @@ def alignment_file(pivot: str, pooling: str) -> str:
 def rates_file(pivot: str, pooling: str) -> str:
     """Rates by metric and layer: what a page opens first."""
     return f"rates_{pivot}_{pooling}.parquet"
+
+
+def decisions_file(pivot: str, pooling: str) -> str:
+    """Imported decisions by metric: 1 aligned, 0 not, -1 absent; where there are no cosines."""
+    return f"decisions_{pivot}_{pooling}.safetensors"
 
 
 def states_file(pooling: str) -> str:
@@ -73,11 +88,17 @@ def _exchanged(a: Path, b: Path) -> bool:
     return rename(-100, os.fsencode(a), -100, os.fsencode(b), 2) == 0
 
 
-def read_table(run: Run, language: str, name: str) -> pa.Table:
-    """A Parquet file of a part."""
+def has(run: Run, language: str, name: str) -> bool:
+    """Whether a part was written with this file; an imported part may lack any but `instances.parquet`."""
+    manifest = run.manifest(language)
+    return manifest is not None and name in manifest.checksums
+
+
+def read_table(run: Run, language: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet file of a part, or some of its columns."""
     path = _checked(run, language, name)
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
@@ -126,4 +147,4 @@ def verify(run: Run) -> list[str]:
                 problems.append(f"{path} has changed since it was written.")
         present = {p.name for p in folder.iterdir()} - {"manifest.json"}
         problems += [f"{folder / name} does not belong there." for name in sorted(present - set(expected))]
-    return problems
+    return problems + verify_scorings(run)

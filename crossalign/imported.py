@@ -25,7 +25,7 @@ def decisions(run: Run, code: str, pooling: str) -> dict[str, Float[np.ndarray, 
     Metrics may have different numbers of layers; layer 0 is the embeddings.
     """
     name = parts.decisions_file(run.spec.pivot, pooling)
-    if not parts.has(run, code, name):
+    if not parts.has_file(run, code, name):
         return {}
     stored = parts.read_arrays(run, code, name)
     return {metric: np.where(v == ABSENT, np.nan, v.astype(float)) for metric, v in sorted(stored.items())}
@@ -98,6 +98,6 @@ def _list(codes: Iterable[str]) -> str:
 
 
 def _frame(run: Run, code: str, name: str, columns: list[str]) -> pd.DataFrame:
-    if not parts.has(run, code, name):
+    if not parts.has_file(run, code, name):
         return pd.DataFrame(columns=columns)
     return parts.read_table(run, code, name).to_pandas()[columns]

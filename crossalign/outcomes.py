@@ -36,7 +36,7 @@ def logliks(run: Run, code: str, scores: str = "", side: str = "") -> Float[np.n
     """
     if scores:
         table = read_scoring(run, find_scoring(run, scores), code)
-    elif parts.has(run, code, f"{side}scores.parquet"):
+    elif parts.has_file(run, code, f"{side}scores.parquet"):
         table = parts.read_table(run, code, f"{side}scores.parquet", ["instance_id", "option", "loglik"])
     else:
         table = None
@@ -75,7 +75,7 @@ def accuracy(run: Run, code: str, scores: str = "") -> dict[str, float]:
 
 def reported(run: Run, code: str, metric: str, side: str = "language") -> Reported | None:
     """A number of the imported results file of a language (or of the pivot's version of its items), or None."""
-    if not parts.has(run, code, parts.ACCURACY):
+    if not parts.has_file(run, code, parts.ACCURACY):
         return None
     for row in parts.read_table(run, code, parts.ACCURACY).to_pylist():
         if row["side"] == side and row["metric"] == metric:

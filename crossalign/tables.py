@@ -100,7 +100,7 @@ def instances(run: Run, code: str, scores: str = "") -> pd.DataFrame:
 def pivot_instances(run: Run, code: str) -> pd.DataFrame:
     """The pivot's rows that belong to a language: its own version of the items where one was imported."""
     pivot = run.spec.pivot
-    if parts.has(run, code, "pivot_instances.parquet"):
+    if parts.has_file(run, code, "pivot_instances.parquet"):
         return _instances(run, code, pivot, "pivot_", outcomes.logliks(run, code, side="pivot_"))
     if pivot in run.languages():
         return instances(run, pivot)
@@ -121,7 +121,7 @@ def _instances(run: Run, code: str, shown: str, side: str, logliks: np.ndarray |
 
 def option_scores(run: Run, code: str) -> pd.DataFrame:
     """One row per option of a language; empty for tasks without options."""
-    if not parts.has(run, code, "scores.parquet"):
+    if not parts.has_file(run, code, "scores.parquet"):
         return pd.DataFrame(columns=list(COLUMNS["option_scores"]))
     frame = parts.read_table(run, code, "scores.parquet").to_pandas()
     return _declared(frame.assign(language=code), "option_scores")
@@ -130,7 +130,7 @@ def option_scores(run: Run, code: str) -> pd.DataFrame:
 def alignment(run: Run, code: str, pooling: str) -> AlignedLayers | None:
     """The stored cosines of a language with the pivot; None for the pivot itself, and where only decisions came."""
     name = parts.alignment_file(run.spec.pivot, pooling)
-    return from_arrays(parts.read_arrays(run, code, name)) if parts.has(run, code, name) else None
+    return from_arrays(parts.read_arrays(run, code, name)) if parts.has_file(run, code, name) else None
 
 
 def instance_alignment(run: Run, code: str) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def rates(run: Run, codes: Sequence[str] | None = None) -> pd.DataFrame:
     frames = []
     for code in run.languages() if codes is None else codes:
         for pooling in run.spec.poolings:
-            if parts.has(run, code, name := parts.rates_file(run.spec.pivot, pooling)):
+            if parts.has_file(run, code, name := parts.rates_file(run.spec.pivot, pooling)):
                 frames.append(parts.read_table(run, code, name).to_pandas().assign(language=code))
     if not frames:
         return pd.DataFrame(columns=list(COLUMNS["rates"]))

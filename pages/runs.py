@@ -31,8 +31,11 @@ except UserError as error:
     st.stop()
 
 st.caption(components.description(tables))
+for sentence in tables.missing:
+    st.caption(components.plain(sentence))
 if tables.rates.empty:
-    st.info("Only the pivot is computed so far; alignment needs at least one more language.")
+    if not tables.missing:
+        st.info("Only the pivot is computed so far; alignment needs at least one more language.")
     st.dataframe(tables.languages, hide_index=True, width="stretch")
     st.stop()
 

@@ -88,17 +88,11 @@ def _exchanged(a: Path, b: Path) -> bool:
     return rename(-100, os.fsencode(a), -100, os.fsencode(b), 2) == 0
 
 
-def has(run: Run, language: str, name: str) -> bool:
-    """Whether a part was written with this file; an imported part may lack any but `instances.parquet`."""
-    manifest = run.manifest(language)
-    return manifest is not None and name in manifest.checksums
-
-
 def read_table(run: Run, language: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A Parquet file of a part, or some of its columns."""
+    """A Parquet file of a part; with `columns`, only these."""
     path = _checked(run, language, name)
     try:
-        return pq.read_table(path, columns=None if columns is None else list(columns))
+        return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
@@ -113,6 +107,12 @@ def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
+
+
+def has_file(run: Run, language: str, name: str) -> bool:
+    """Whether the part is complete and was written with this file."""
+    manifest = run.manifest(language)
+    return manifest is not None and name in manifest.checksums
 
 
 def _checked(run: Run, language: str, name: str) -> Path:

@@ -15,6 +15,7 @@ from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.tables import best_layers
 from crossalign.ui.data import RunTables
 
+COUNTED = {"n": "instances", "n_layers": "layers"}
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 
 
@@ -33,10 +34,9 @@ def description(tables: RunTables) -> str:
     missing = [code for code in tables.wanted if code not in set(tables.languages["language"])]
     rest = f" Not computed yet: {', '.join(missing)}." if missing else ""
     note = f" {tables.facts['note']}" if tables.facts.get("note") else ""
-    return plain(
-        f"{tables.model} on {tables.task} ({tables.protocol}), pivot {tables.pivot}, "
-        f"{tables.facts.get('n')} instances, {tables.facts.get('n_layers')} layers.{rest}{note}"
-    )
+    counted = [f"{tables.facts[name]} {what}" for name, what in COUNTED.items() if tables.facts.get(name)]
+    about = ", ".join([f"{tables.model} on {tables.task} ({tables.protocol})", f"pivot {tables.pivot}", *counted])
+    return plain(f"{about}.{rest}{note}")
 
 
 def language_table(tables: RunTables, metric: str, pooling: str) -> pd.DataFrame:
@@ -71,7 +71,8 @@ def reading_aid(tables: RunTables, metric: str) -> str:
     options = int(tables.facts.get("n_options") or 0)
     competing = options if metric not in ("mexa", "mexa_t") else int(tables.facts.get("n") or 2)
     chance = ALIGNMENT_METRICS[metric].chance(max(2, competing))
+    compare = "; compare it with the relabelled rate" if tables.rates["relabelled_rate"].notna().any() else ""
     return (
         f"Chance for {metric_label(metric)} if all similarities were exchangeable: {chance:.4f}. The best layer is "
-        "chosen on the instances it is shown for, so its rate is optimistic; compare it with the relabelled rate."
+        f"chosen on the instances it is shown for, so its rate is optimistic{compare}."
     )

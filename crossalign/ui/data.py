@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import tables
+from crossalign.imported import missing
 from crossalign.store.runs import find_run, list_runs
 
 
@@ -27,6 +28,7 @@ class RunTables:
     facts: dict
     languages: pd.DataFrame
     rates: pd.DataFrame
+    missing: tuple[str, ...]
 
 
 def cache_folder() -> Path:
@@ -75,5 +77,5 @@ def run_tables(cache: Path, run_id: str, version: tuple) -> RunTables:
     wanted = tuple(run.facts.get("languages", ()))
     return RunTables(
         run.run_id, spec.model_name, spec.task, spec.protocol, spec.pivot, spec.poolings, wanted, run.facts,
-        tables.languages(run), tables.rates(run),
+        tables.languages(run), tables.rates(run), tuple(missing(run)),
     )  # fmt: skip

@@ -71,6 +71,11 @@ def _lacking(run: Run, others: dict[str, set[str]], files: dict[str, set[str]]) 
             f"Alignment of {_list(decided)} was imported as decisions without similarities: there is no margin, no tie "
             "rate and no relabelled rate, and only the metrics that were decided."
         )
+    last = run.facts.get("imported", {}).get("last_layers", {})
+    short = sorted(m for m, layer in last.items() if layer < max(last.values()))
+    if short:
+        layers = ", ".join(f"{m} up to layer {last[m]}" for m in short)
+        found.append(f"Not all metrics have all {max(last.values()) + 1} layers: {layers}; compare layer by layer.")
     if others.keys() - aligned:
         found.append(f"There is no alignment for {_list(others.keys() - aligned)}.")
     if has_options and judged - scored:

@@ -87,6 +87,9 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 
+LISTS = ("options", "continuations")
+"""Columns that hold a list of texts."""
+
 
 def instances(run: Run, code: str, scores: str = "") -> pd.DataFrame:
     """One row per instance of a language, with its prediction.
@@ -258,6 +261,9 @@ def _write(out: Path, name: str, frames: Iterator[pd.DataFrame]) -> list[Path]:
                     break
                 _csv_ready(frame).to_csv(file, index=False, header=writer is None)
                 table = pa.Table.from_pandas(frame, preserve_index=False)
+                for column in (c for c in LISTS if c in frame and len(frame)):  # also where all lists are empty
+                    place, texts = table.schema.get_field_index(column), table[column].cast(pa.list_(pa.string()))
+                    table = table.set_column(place, column, texts)
                 writer = writer or pq.ParquetWriter(parquet_path, table.schema, compression="zstd")
                 writer.write_table(table.cast(writer.schema))
         if writer is not None:
@@ -271,7 +277,7 @@ def _write(out: Path, name: str, frames: Iterator[pd.DataFrame]) -> list[Path]:
 
 def _csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """Lists as JSON text."""
-    lists = [c for c in ("options", "continuations") if c in frame]
+    lists = [c for c in LISTS if c in frame]
     return frame.assign(**{c: [json.dumps(list(v), ensure_ascii=False) for v in frame[c]] for c in lists})
 
 

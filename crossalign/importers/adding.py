@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,10 @@ def add_accuracy(run: Run, sources: Iterable[RunSource], report: Report) -> Run:
             f"The logs are of {', '.join(there)}, but {run.run_id} is of {run.spec.model_name} on {run.spec.task}: "
             "nothing was added."
         )
-    for source in fitting:
-        _add(run, source, report)
+    with ExitStack() as stack:
+        finishing = [_stage(run, source, stack, report) for source in fitting]
+        for finish in finishing:  # only when all of them agree
+            finish()
     return run
 
 
@@ -60,25 +62,26 @@ def _last(name: str) -> str:
     return name.rstrip("/").rsplit("/", 1)[-1].casefold()
 
 
-def _add(run: Run, source: RunSource, report: Report) -> None:
+def _stage(run: Run, source: RunSource, stack: ExitStack, report: Report) -> Callable[[], None]:
+    """Writes a source's scores where nobody reads them; what is returned puts them in place."""
     shared = [c for c in run.languages() if c in source.languages and _samples_of(source, c) is not None]
     if not shared:
         raise UserError(f"The logs have single items of no language of {run.run_id}: nothing was added.")
     identified = identify(source)
-    name = f"lm-eval_{source.shots}-shot_{hashlib.sha256(identified.spec.digest.encode()).hexdigest()[:8]}"
+    name = f"lm-eval_{source.shots}-shot_{identified.spec.short_digest[:8]}"
     if name in [s.name for s in scorings(run)]:
         report.unchanged.append(f"{run.run_id} {name}")
-        return
-    with writing_scoring(run, name) as folder:
-        for code in shared:
-            path = _samples_of(source, code)
-            assert path is not None  # of `shared`
-            _write(folder / f"{code}.parquet", run, code, path, report)
-        finish_scoring(run, folder, name, _provenance(run, source, identified.checksums, shared))
+        return lambda: None
+    folder = stack.enter_context(writing_scoring(run, name))
+    for code in shared:
+        path = _samples_of(source, code)
+        assert path is not None  # of `shared`
+        _write(folder / f"{code}.parquet", run, code, path, report)
     others = sorted(set(source.languages) - set(shared))
     if others:
         report.notes.append(f"{name}: {', '.join(others)} are not in {run.run_id} or have no single items.")
     report.notes.append(f"{run.run_id} now has the scores {name} of {', '.join(shared)}.")
+    return lambda: finish_scoring(run, folder, name, _provenance(run, source, identified.checksums, shared))
 
 
 def _samples_of(source: RunSource, code: str) -> Path | None:

@@ -41,6 +41,7 @@ class Builder:
     Attributes:
         identities: position in the data → id and group, from the first language with samples.
         placed: language → its decisions.
+        last_layers: metric → the last layer that has decisions.
     """
 
     run: Run
@@ -51,7 +52,7 @@ class Builder:
     placed: dict[str, Placed] = field(default_factory=dict)
     n: int = 0
     n_options: int = 0
-    n_layers: int = 0
+    last_layers: dict[str, int] = field(default_factory=dict)
 
     def build(self) -> None:
         """All parts; those with samples first, because they know the ids of the items."""
@@ -79,7 +80,8 @@ class Builder:
             where = read_sound(path, lambda _, d=decisions: positions(d, n, usual), self.report)
             if where is not None:
                 self.placed.setdefault(code, {})[metric, pooling] = where, decisions.values
-                self.n_layers = max(self.n_layers, decisions.values.shape[1] - 1)
+                last = decisions.values.shape[1] - 1
+                self.last_layers[metric] = max(self.last_layers.get(metric, 0), last)
 
     def _part(self, code: str, source: LanguageSource) -> None:
         with parts.writing_part(self.run, code) as folder:
@@ -116,8 +118,8 @@ class Builder:
         write_items(
             folder / f"{prefix}instances.parquet", scores if samples else None, stream, items, Bare(bare, self.identities)
         )  # fmt: skip
-        if samples and not items.scored:
-            scores.unlink()
+        if samples and not items.n_options:
+            scores.unlink()  # no item was sound
         faults.tell(self.report)
         if evaluation is not None and samples:
             self._compare(evaluation, samples, items)

@@ -9,7 +9,7 @@ from typing import Any
 from crossalign.importers.building import Builder
 from crossalign.importers.quality import read_quality
 from crossalign.importers.report import Report
-from crossalign.importers.sources import Identified, RunSource, identify, n_options_of
+from crossalign.importers.sources import Identified, RunSource, identify
 from crossalign.planning import Observer
 from crossalign.schema import Execution, UserError
 from crossalign.store.runs import Run
@@ -55,10 +55,11 @@ def _import(source: RunSource, cache: Path, folder: Path, report: Report, observ
 def _facts(builder: Builder, identified: Identified, left_out: list[str]) -> dict[str, Any]:
     """What the run's readers want to know; the same keys as in a computed run, and where it came from."""
     source = identified.source
+    known = source.task in TASKS
     return {
-        "n_layers": builder.n_layers or None,
+        "n_layers": max(builder.last_layers.values(), default=None),
         "hidden_size": None,
-        "n_options": n_options_of(source.task) or builder.n_options,
+        "n_options": source.n_options or (TASKS[source.task].n_options if known else builder.n_options),
         "n": builder.n or None,
         "languages": sorted(source.languages, key=lambda c: (c != source.pivot, c)),
         "note": f"Imported from {source.origin}.",
@@ -66,6 +67,7 @@ def _facts(builder: Builder, identified: Identified, left_out: list[str]) -> dic
             "origin": source.origin,
             "folder": source.folder.name,
             "files": len(identified.checksums),
+            "last_layers": builder.last_layers,
             "left_out": left_out,
             "quality": {str(p.relative_to(source.folder)): identified.checksums[str(p.relative_to(source.folder))]
                         for p in source.quality},

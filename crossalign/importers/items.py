@@ -92,9 +92,10 @@ def write_items(instances: Path, scores: Path | None, samples: Iterable[Sample],
                     texts.write_table(pa.table(_instance_columns(batch), schema=INSTANCES))
                     options.write_table(pa.table(score_columns(batch), schema=SCORES))
         added = [(items.add_bare(p, i, g), g) for p, i, g in bare(items)]
-        nothing: dict[str, Any] = {name: [None] * len(added) for name in INSTANCES.names}
-        known = {"instance_id": [i for i, _ in added], "group": [g for _, g in added]}
-        texts.write_table(pa.table(nothing | known, schema=INSTANCES))
+        columns: dict[str, Any] = {name: [None] * len(added) for name in INSTANCES.names}
+        columns |= {name: [[]] * len(added) for name in ("options", "continuations")}
+        columns |= {"instance_id": [i for i, _ in added], "group": [g for _, g in added]}
+        texts.write_table(pa.table(columns, schema=INSTANCES))
 
 
 class Bare:

@@ -78,6 +78,7 @@ def find_sources(folder: Path, report: Report) -> list[RunSource]:
     for model, task, options in sorted(bare):
         protocol = f"{options} options" if options else TASKS[task].protocols[0]
         source = RunSource(ORIGIN, release.folder, _model_of(release, model), task, TASKS[task].pivot, protocol)
+        source.n_options = int(options) if options else 0
         _add_decisions(source, release.decisions.get((model, task, options), {}))
         source.quality = [] if options else release.quality.get((model, task), [])
         sources.append(source)
@@ -123,8 +124,8 @@ def _sort_logs(release: Release, inside: dict[Path, tuple[str, ...]], report: Re
         model, rest = split
         folders, task = rest[1:-1], rest[0].split("_")[0]
         name, told = named(evaluation.task), named(f"{task}_{folders[0]}") if folders else None
-        if told is not None and name is not None and told[:3] != name[:3]:
-            report.leave_out(evaluation.results, f"it is of {evaluation.task!r}, but lies in {folders[0]!r}.")
+        if name is not None and (name.task != task or (told is not None and told[:3] != name[:3])):
+            report.leave_out(evaluation.results, f"it is of {evaluation.task!r}, but lies in {'/'.join(rest[:2])!r}.")
             continue
         release.evaluations.setdefault((model, rest[0]), []).append(evaluation)
 

@@ -48,7 +48,7 @@ def read_samples(path: Path, task: str, language: str, faults: Faults) -> Iterat
             try:
                 row = json.loads(line)
                 first_filter = row.get("filter") if first_filter is None else first_filter
-                if row.get("filter") != first_filter:
+                if row.get("filter", first_filter) != first_filter:
                     continue  # the same item again, behind another filter
                 sample = _sample(row, TASKS.get(task), language)
             except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
@@ -76,9 +76,9 @@ def _sample(row: Mapping[str, Any], task: Task | None, language: str) -> Sample:
     position = int(row["doc_id"])
     prompt, continuations = _common(prompts, continuations)
     of_task = _of_task(row.get("doc"), task, language)
-    base = of_task or Instance(str(position), str(position), "", options=tuple(continuations), gold=gold)
-    if of_task is not None and of_task.gold is not None and len(of_task.options) == len(logliks):
-        gold = of_task.gold
+    if of_task is not None and of_task.gold in range(len(logliks)) and of_task.gold != gold:
+        raise ValueError(f"its target {gold} is not the right option of its row, {of_task.gold}")
+    base = of_task or Instance(str(position), str(position), "", options=tuple(continuations))
     made = Instance(
         base.instance_id, base.group, base.premise, "", base.options, gold, prompt, tuple(continuations)
     )  # fmt: skip

@@ -10,7 +10,6 @@ from pathlib import Path
 from crossalign.importers.evaluations import Evaluation
 from crossalign.schema import RunSpec
 from crossalign.store.files import checksum
-from crossalign.tasks import TASKS
 
 READING = 1
 """Raised whenever the same files would be read otherwise, so that they give another run."""
@@ -44,6 +43,7 @@ class RunSource:
         task: name of the task; one of `TASKS`, or another.
         protocol: how it was scored, in words.
         quality: files of translations and their scores; each holds many languages.
+        n_options: options of an item where it is not the task's number; 0 for the task's.
     """
 
     origin: str
@@ -56,6 +56,7 @@ class RunSource:
     limit: float | None = None
     languages: dict[str, LanguageSource] = field(default_factory=dict)
     quality: list[Path] = field(default_factory=list)
+    n_options: int = 0
 
     def of(self, language: str) -> LanguageSource:
         """The files of a language, empty at first."""
@@ -124,8 +125,3 @@ def identify(source: RunSource, read: Callable[[Path], None] = lambda path: None
         device="unknown",
     )
     return Identified(source, spec, checksums)
-
-
-def n_options_of(task: str) -> int:
-    """Options of a known task; 0 for one that is not known."""
-    return TASKS[task].n_options if task in TASKS else 0

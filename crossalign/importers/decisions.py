@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,16 +58,20 @@ def _unique(pairs: Sequence[tuple[str, Any]], repeated: list[str]) -> dict[str, 
 
 
 def _by_item(record: dict[str, Any], faults: Faults) -> Decisions:
-    rows: dict[int, dict[int, int]] = {}
+    numbers: dict[tuple[str, ...], list[int]] = {}  # the items' layers are nearly always the same
+    rows: dict[int, tuple[list[int], list[int]]] = {}
     for key, layers in record.items():
         try:
-            rows[_index(key)] = {_index(k): _decision(v) for k, v in layers.items()}
-        except (ValueError, AttributeError) as error:
+            names = tuple(layers)
+            if names not in numbers:
+                numbers[names] = [_index(name) for name in names]
+            rows[_index(key)] = numbers[names], _decided(layers.values())
+        except (ValueError, TypeError, AttributeError) as error:
             faults.add(f"item {key!r} {error}")
-    width = 1 + max((k for row in rows.values() for k in row), default=0)
+    width = 1 + max((number for own in numbers.values() for number in own), default=0)
     values = np.full((len(rows), _sensible(width)), ABSENT, dtype=np.int8)
-    for i, row in enumerate(rows.values()):
-        values[i, list(row)] = list(row.values())
+    for i, (own, decided) in enumerate(rows.values()):
+        values[i, own] = decided
     _tell_gaps(values, faults)
     return Decisions(np.array(list(rows), dtype=np.int64), values)
 
@@ -82,8 +86,8 @@ def _by_layer(record: dict[str, Any], faults: Faults) -> Decisions:
         try:
             if not isinstance(items, list) or len(items) != size:
                 raise ValueError(f"does not have {size} items")
-            columns[_index(key)] = [_decision(v) for v in items]
-        except ValueError as error:
+            columns[_index(key)] = _decided(items)
+        except (ValueError, TypeError) as error:
             faults.add(f"layer {key!r} {error}")
     values = np.full((size, _sensible(1 + max(columns, default=0))), ABSENT, dtype=np.int8)
     for layer, column in columns.items():
@@ -98,10 +102,12 @@ def _index(key: str) -> int:
     return int(key)
 
 
-def _decision(value: Any) -> int:
-    if value in (0, 1):  # true and false count as well
-        return int(value)
-    raise ValueError(f"has {value!r}, neither 0 nor 1")
+def _decided(values: Iterable[Any]) -> list[int]:
+    found = list(values)
+    wrong = set(found) - {0, 1}  # true and false are equal to 1 and 0
+    if wrong:
+        raise ValueError(f"has {wrong.pop()!r}, neither 0 nor 1")
+    return [int(v) for v in found]
 
 
 def _sensible(layers: int) -> int:

@@ -65,6 +65,7 @@ def demo(options: Namespace) -> int:
 
 def import_results(options: Namespace) -> int:
     """Imports results that were computed elsewhere; exit status 1 when something had to be left out."""
+    from crossalign.imported import missing
     from crossalign.importers import lm_eval, published
 
     with console.Reporting() if options.json else console.Progressing() as observer:
@@ -72,15 +73,16 @@ def import_results(options: Namespace) -> int:
             report = published.import_release(options.folder, options.cache, observer)
         else:
             report = lm_eval.import_logs(options.folder, options.cache, options.run, options.time, observer)
+    lacking = {i: [t for t in missing(find_run(options.cache, i)) if t not in report.left_out] for i in report.runs}
     if options.json:
-        console.print_json(asdict(report))
+        console.print_json(asdict(report) | {"missing": lacking})
         return 1 if report.left_out else 0
-    for text in report.notes:
+    for text in (*report.notes, *(f"Left out: {text}" for text in report.left_out)):
         print(text)
-    for text in report.left_out:
-        print(f"Left out: {text}")
-    for run_id in report.runs:
+    for run_id, sentences in lacking.items():
         print(f"{run_id}{' (was there already)' if run_id in report.unchanged else ''}")
+        for text in sentences:
+            print(f"  {text}")
     return 1 if report.left_out else 0
 
 

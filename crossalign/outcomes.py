@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
+import pandas as pd
 from jaxtyping import Float
 
 from crossalign import scoring
@@ -42,8 +42,8 @@ def logliks(run: Run, code: str, scores: str = "", side: str = "") -> Float[np.n
         table = None
     if table is None or not len(table):
         return None
-    ids = parts.read_table(run, code, f"{side}instances.parquet", ["instance_id"])["instance_id"].combine_chunks()
-    rows = pc.index_in(table["instance_id"], value_set=ids).to_numpy()
+    ids = parts.read_table(run, code, f"{side}instances.parquet", ["instance_id"])["instance_id"].to_pylist()
+    rows = pd.Index(ids).get_indexer(pd.Index(table["instance_id"].to_pylist()))
     options = table["option"].to_numpy()
     found = np.full((len(ids), int(options.max()) + 1), np.nan)
     found[np.unique(rows)] = -np.inf

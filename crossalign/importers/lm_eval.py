@@ -9,7 +9,7 @@ from crossalign.importers.adding import add_accuracy
 from crossalign.importers.evaluations import Evaluation, find_evaluations
 from crossalign.importers.importing import import_sources
 from crossalign.importers.names import Named, english_of, named
-from crossalign.importers.report import Report
+from crossalign.importers.report import Report, files_below
 from crossalign.importers.sources import RunSource
 from crossalign.planning import Observer, Silent
 from crossalign.schema import UserError
@@ -45,7 +45,7 @@ def find_sources(folder: Path, time: str, report: Report) -> list[RunSource]:
     """The runs that a tree of logs gives."""
     if not folder.is_dir():
         raise UserError(f"The folder {folder} does not exist: give the output folder of lm-evaluation-harness.")
-    evaluations = [e for e in find_evaluations(folder.rglob("*.json*"), report) if e.time.startswith(time)]
+    evaluations = [e for e in find_evaluations(files_below(folder), report) if e.time.startswith(time)]
     sources: dict[tuple, RunSource] = {}
     for evaluation, name in newest(evaluations, report):
         key = (evaluation.model, evaluation.commit, name.task, name.variant, *conditions(evaluation))

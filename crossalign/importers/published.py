@@ -18,7 +18,7 @@ from crossalign.importers.importing import import_sources
 from crossalign.importers.lm_eval import conditions, newest, place, shown_model
 from crossalign.importers.names import Named, code_named, named, unknown_language
 from crossalign.importers.quality import is_quality
-from crossalign.importers.report import Report
+from crossalign.importers.report import Report, files_below
 from crossalign.importers.sources import LanguageSource, RunSource
 from crossalign.planning import Observer, Silent
 from crossalign.schema import UserError
@@ -92,7 +92,7 @@ def find_release(folder: Path, report: Report) -> Release:
     if not folder.is_dir():
         raise UserError(f"The folder {folder} does not exist: give the folder of the released results.")
     release, logs = Release(folder.resolve()), []
-    for path in sorted(p for p in release.folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+    for path in files_below(release.folder):
         area = next((a for a in AREAS if a in path.parts), None)
         if area is None:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,12 @@ class Faults:
         if self.count:
             more = f"; and {self.count - len(self.found)} more" if self.count > len(self.found) else ""
             report.leave_out(self.path, "; ".join(self.found) + more + ".")
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder that are not hidden, in order; what vanishes or refuses meanwhile is passed over."""
+    found = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sorted(p for p in found if not p.name.startswith("."))
 
 
 def read_sound(path: Path, read: Callable[[Path], Any], report: Report) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossalign.importers.evaluations import Evaluation
-from crossalign.schema import RunSpec
+from crossalign.schema import RunSpec, UserError
 from crossalign.store.files import checksum
 
 READING = 1
@@ -99,12 +99,15 @@ def identify(source: RunSource, read: Callable[[Path], None] = lambda path: None
 
     Args:
         read: called with each file that was read.
+
+    Raises:
+        UserError: a file cannot be read.
     """
     digest, checksums = hashlib.sha256(f"reading {READING}\n".encode()), {}
     for what, path in source.files():
         name = str(path.relative_to(source.folder))
         if name not in checksums:
-            checksums[name] = checksum(path)
+            checksums[name] = _checksum(path)
             read(path)
         digest.update(f"{what}\0{checksums[name]}\n".encode())
     evaluations = list(source.evaluations())
@@ -125,3 +128,10 @@ def identify(source: RunSource, read: Callable[[Path], None] = lambda path: None
         device="unknown",
     )
     return Identified(source, spec, checksums)
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return checksum(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): make it readable, or move it elsewhere.") from None

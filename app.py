@@ -2,5 +2,15 @@
 
 import streamlit as st
 
+from crossalign.ui.components import framed
+
 st.set_page_config(page_title="crossalign", page_icon="🧭", layout="wide")
-st.navigation([st.Page("pages/runs.py", title="Runs", icon=":material/table_chart:", default=True)]).run()
+page = st.navigation(
+    {
+        "": [
+            st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
+        ],
+    }
+)
+with framed(page):
+    page.run()

@@ -60,12 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print JSON for machines")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands, common)
+    _add_translate(commands, common)
     _add_import(commands, common)
+    _add_scores(commands, common)
     commands.add_parser("demo", parents=[common], help="compute the default run: offline, in about a minute")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
     summary.add_argument("run", metavar="RUN", help="run id, or its beginning")
     summary.add_argument("--pooling", choices=POOLINGS, help="only this pooling (default: the run's first)")
+    summary.add_argument(
+        "--against", metavar="RUN", help="of a translation run: compare with another by paired bootstrap"
+    )
     summary.add_argument("--scores", default="", metavar="NAME", help="accuracy by scores added with `import --run`")
     verify = commands.add_parser("verify", parents=[common], help="check every file of the cache against its checksum")
     verify.add_argument("run", metavar="RUN", nargs="?", help="run id, or its beginning (default: all runs)")
@@ -86,6 +91,72 @@ def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentPars
     )
     _add_choices(run.add_argument)
     _add_computation(run.add_argument)
+
+
+def _add_translate(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    translate = commands.add_parser(
+        "translate",
+        parents=[common],
+        help="translate parallel sentences from and to the pivot, and score them; goes on where it was stopped",
+        description="Translates greedily, in batches that share the few-shot examples, and scores each sentence and "
+        "language (chrF++, BLEU, wrong language, copied, empty, cut).",
+        epilog="Example: crossalign translate --model ./my-llama --task flores --data ./data --languages swh_Latn,spa_Latn "
+        "--shots 5 --direction en-xx",
+    )
+    add = translate.add_argument
+    add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
+    add("--task", default="flores", metavar="T", help="a task of parallel sentences (default: flores)")
+    add("--languages", type=_words, default=(), metavar="a,b", help="codes, comma-separated (default: all)")
+    add("--direction", choices=("en-xx", "xx-en", "both"), default="both", help="en is the pivot (default: both)")
+    add("--shots", type=int, default=5, metavar="K", help="translated examples before each sentence (default: 5)")
+    add(
+        "--shots-from",
+        choices=("dev", "test"),
+        help="split of the examples; of test they are left out (default: dev if any)",
+    )
+    add(
+        "--limit", type=_limit, metavar="N", help="first N sentences, or 'all' (default: flores: 100, as in the papers)"
+    )
+    add("--data", type=Path, metavar="DIR", help="read local files in the upstream schema instead of the Hub")
+    add("--pivot", metavar="CODE", help="language that is translated from and into (default: the task's English)")
+    add(
+        "--prompt",
+        choices=("plain", "chat"),
+        help="default: the tokenizer's chat template where it has one, else plain",
+    )
+    add(
+        "--length-ratio",
+        type=float,
+        default=3.0,
+        metavar="R",
+        help="a translation has at most 16 + R x characters of the source tokens (default: 3)",
+    )
+    add(
+        "--bleu",
+        choices=("flores200", "by-script"),
+        help="tokenizer of BLEU (default: flores200 where sacrebleu has it on disk, which needs one download; else 13a, zh or characters by script)",
+    )
+    _add_execution(
+        add,
+        "tokens held at once, prompts and translations (default: 16384 on a CPU, 65536 on a GPU); lower it if memory runs out",
+    )
+
+
+def _add_scores(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    scores = commands.add_parser(
+        "scores",
+        parents=[common],
+        help="add COMET or COMETKIWI scores made elsewhere to a translation run",
+        description="COMET runs in an environment of its own: `crossalign export RUN --out DIR` writes its input to "
+        "DIR/comet, benchmarks/score_with_comet.py makes FILE from it. Files of the DALI paper's release "
+        "(scores by English name of the language) are read with --metric and --direction.",
+    )
+    scores.add_argument("run", metavar="RUN", help="run id, or its beginning")
+    scores.add_argument("file", metavar="FILE", type=Path, help="JSON file with the scores")
+    scores.add_argument(
+        "--metric", choices=("comet", "cometkiwi"), help="what the scores are, where the file does not say"
+    )
+    scores.add_argument("--direction", choices=("en-xx", "xx-en"), help="whose they are, where the file does not say")
 
 
 def _add_import(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -153,24 +224,23 @@ def _add_choices(add: Callable[..., object]) -> None:
 
 def _add_computation(add: Callable[..., object]) -> None:
     """How it is run."""
-    add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on a CPU, bfloat16 on a GPU")
-    add(
-        "--device",
-        metavar="D",
-        help="cpu, cuda, cuda:1, or auto for a model larger than one GPU (default: cuda if there is one)",
-    )
-    add(
-        "--batch-tokens",
-        type=int,
-        metavar="N",
-        help="tokens of one pass (default: 1024 on a CPU, 16384 on a GPU); lower it if memory runs out",
-    )
+    _add_execution(add, "tokens of one pass (default: 1024 on a CPU, 16384 on a GPU); lower it if memory runs out")
     add(
         "--keep-states",
         choices=("none", "float16", "float32"),
         default="none",
         help="keep pooled hidden states (for maps and later metrics)",
     )
+
+
+def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:
+    add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on a CPU, bfloat16 on a GPU")
+    add(
+        "--device",
+        metavar="D",
+        help="cpu, cuda, cuda:1, or auto for a model larger than one GPU (default: cuda if there is one)",
+    )
+    add("--batch-tokens", type=int, metavar="N", help=batch_tokens)
 
 
 def _words(text: str) -> tuple[str, ...]:

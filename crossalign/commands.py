@@ -10,7 +10,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from crossalign import console
+from crossalign import console, translation_commands
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
@@ -49,17 +49,13 @@ def run(options: Namespace) -> int:
 
 
 def demo(options: Namespace) -> int:
-    """Computes the default run, which needs nothing but the package."""
-    from crossalign.miniature.control import NOTE, control_folder
-    from crossalign.pipeline import run as compute
-    from crossalign.planning import RunRequest
+    """Computes the default runs, which need nothing but the package."""
+    from crossalign.demo import demo as compute
 
     with console.Reporting() if options.json else console.Progressing() as observer:
-        observer.say("The default run: an untrained control model on original texts in ten languages")
-        model = str(control_folder(options.cache))
-        request = RunRequest(model, "miniature-copa", cache=options.cache, device="cpu", note=NOTE)
-        finished = compute(request, observer)
-    _show(finished, finished.spec.poolings[0], options.json)
+        runs = compute(options.cache, observer)
+    for finished in runs:
+        _show(finished, finished.spec.poolings[0], options.json)
     return 0
 
 
@@ -88,7 +84,7 @@ def import_results(options: Namespace) -> int:
 
 def list_all(options: Namespace) -> int:
     """Shows the runs in the cache."""
-    runs, problems = list_runs(options.cache)
+    runs, problems = list_runs(options.cache, kind=None)
     rows = [_row(r) for r in runs]
     if options.json:
         console.print_json({"runs": rows, "unreadable": problems})
@@ -108,8 +104,11 @@ def list_all(options: Namespace) -> int:
 def summary(options: Namespace) -> int:
     """Shows accuracy and alignment of a run."""
     found = find_run(options.cache, options.run)
+    if found.spec.kind == "translation":
+        translation_commands.show(found, options.cache, options.json, options.against)
+        return 0
     pooling = options.pooling or next(iter(found.spec.poolings), "")
-    if pooling not in (*found.spec.poolings, "" if not options.pooling else None):
+    if options.pooling and pooling not in found.spec.poolings:
         raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings) or 'none'}, not {pooling}.")
     _show(found, pooling, options.json, options.scores)
     return 0
@@ -117,7 +116,7 @@ def summary(options: Namespace) -> int:
 
 def verify(options: Namespace) -> int:
     """Checks checksums; exit status 1 when something is damaged."""
-    runs, problems = ([find_run(options.cache, options.run)], []) if options.run else list_runs(options.cache)
+    runs, problems = ([find_run(options.cache, options.run)], []) if options.run else list_runs(options.cache, None)
     for one in runs:
         problems += verify_run(one)
     if options.json:
@@ -133,7 +132,11 @@ def export(options: Namespace) -> int:
     """Writes the tables."""
     from crossalign import tables
 
-    files = tables.export(find_run(options.cache, options.run), options.out)
+    found = find_run(options.cache, options.run)
+    if found.spec.kind == "translation":
+        files = translation_commands.export(found, options.cache, options.out)
+    else:
+        files = tables.export(found, options.out)
     if options.json:
         console.print_json({"files": [str(f) for f in files]})
     else:
@@ -144,15 +147,15 @@ def export(options: Namespace) -> int:
 
 def _row(one: Run) -> dict:
     spec, languages = one.spec, one.languages()
-    wanted = one.facts.get("languages", languages)
     return {
         "run_id": one.run_id,
+        "kind": spec.kind,
         "model": spec.model_name,
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "languages": languages,
         "n": one.facts.get("n"),
-        "complete": set(wanted) <= set(languages) and not one.work.exists(),
+        "complete": one.complete,
     }
 
 
@@ -176,7 +179,7 @@ def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
     if as_json:
         value = {
             "run_id": one.run_id,
-            "complete": _row(one)["complete"],
+            "complete": one.complete,
             "languages": languages.to_dict("records"),
             "best_layers": best.to_dict("records"),
             "correlations": related.to_dict("records"),
@@ -214,8 +217,7 @@ def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooli
         rows.append([record["language"], *about, *cells])
     header = ["language", "name", "n", "accuracy"] if wide else ["language", "n", "accuracy"]
     note = f"Highest rate over layers @ that layer (0 = embeddings); pivot {one.spec.pivot}, pooling {pooling}."
-    note = note if metrics else ""
-    console.print_table(one.run_id, [*header, *metrics], rows, note)
+    console.print_table(one.run_id, [*header, *metrics], rows, note if metrics else "")
 
 
 def _interval(value: float, low: float, high: float) -> str | None:
@@ -224,6 +226,8 @@ def _interval(value: float, low: float, high: float) -> str | None:
 
 COMMANDS = {
     "run": run,
+    "translate": translation_commands.translate,
+    "scores": translation_commands.scores,
     "demo": demo,
     "import": import_results,
     "list": list_all,

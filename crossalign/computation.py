@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -23,8 +22,10 @@ from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
+from crossalign.margins import margin_arrays
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
 from crossalign.planning import CHECKED_INSTANCES, CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Plan
+from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
 from crossalign.store.files import stream_arrays, write_arrays, write_table
@@ -55,6 +56,7 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
         "max_length": model.max_length,
         "languages": plan.languages,
         "note": plan.request.note,
+        "training_shares": model.training_shares,
     }
     return execution, facts
 
@@ -118,7 +120,7 @@ class Computation:
                 self._align(folder, pivot, states)
             self._keep_states(folder, states)
             seconds = {"forward": round(states.seconds, 3), "alignment": round(time.perf_counter() - aligning, 3)}
-            record = _provenance(self.plan, self.execution, time.perf_counter() - began)
+            record = provenance(self.plan.device, self.execution.batch_tokens, time.perf_counter() - began)
             manifest = Manifest(
                 run_id=self.run.run_id,
                 language=language,
@@ -235,6 +237,7 @@ class Computation:
                 pivot.scratch, states.scratch, pooling, n_layers, self.plan.task.n_options
             )
             write_arrays(folder / parts.alignment_file(name, pooling), layers.arrays())
+            write_arrays(folder / parts.margins_file(name, pooling), margin_arrays(layers, gold))
             columns = rate_table(layers, gold, groups, pooling)
             write_table(folder / parts.rates_file(name, pooling), columns)
 
@@ -260,26 +263,4 @@ def _counts(states: LanguageStates) -> dict[str, int]:
         "tokens_run": run,
         "tokens_with_padding": padded,
         "tokens_of_separate_texts": separate,
-    }
-
-
-def _provenance(planned: Plan, execution: Execution, seconds: float) -> dict[str, Any]:
-    """Where and with what a part was computed; recorded, not part of the run's identity."""
-    import importlib.metadata as metadata
-
-    names = ("crossalign", "torch", "transformers", "tokenizers", "datasets", "numpy")
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "source"
-    return {
-        "versions": versions,
-        "python": platform.python_version(),
-        "machine": platform.node(),
-        "device": planned.device,
-        "batch_tokens": execution.batch_tokens,
-        "seconds": round(seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

@@ -117,7 +117,21 @@ def print_table(title: str, header: list[str], rows: list[list[Any]], note: str 
         console.print(note, markup=False)
 
 
-LEFT = {"run_id", "model", "task", "protocol", "languages", "language", "name", "metric", "pooling", "coefficient"}
+LEFT = {
+    "run_id",
+    "model",
+    "task",
+    "protocol",
+    "languages",
+    "language",
+    "name",
+    "metric",
+    "pooling",
+    "coefficient",
+    "part",
+    "direction",
+    "score",
+}
 
 
 def _cell(value: Any) -> str:

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from crossalign.alignment import aligned
+from crossalign.margins import read_margins
 from crossalign.store import parts
 from crossalign.store.runs import Run
 
@@ -29,6 +32,22 @@ def decisions(run: Run, code: str, pooling: str) -> dict[str, Float[np.ndarray, 
         return {}
     stored = parts.read_arrays(run, code, name)
     return {metric: np.where(v == ABSENT, np.nan, v.astype(float)) for metric, v in sorted(stored.items())}
+
+
+class Aligned(NamedTuple):
+    """Alignment of single instances: decided is 1, 0 or NaN; the margin is NaN where only decisions were imported."""
+
+    decided: Float[np.ndarray, "layer instance"]
+    margin: Float[np.ndarray, "layer instance"]
+
+
+def aligned_instances(run: Run, code: str, pooling: str, metric: str) -> Aligned | None:
+    """Decisions and margins of a language, computed here or imported; None where the run has none."""
+    margins = read_margins(run, code, pooling).get(metric)
+    if margins is not None:
+        return Aligned(aligned(margins), margins)
+    values = decisions(run, code, pooling).get(metric)
+    return None if values is None else Aligned(values.T, np.full(values.T.shape, np.nan, np.float32))
 
 
 def external_scores(run: Run, code: str) -> pd.DataFrame:

@@ -49,6 +49,14 @@ class LanguageModel:
     linear_to_attention: float
 
     @property
+    def training_shares(self) -> dict[str, float]:
+        """Language → share of the training text, from `training_shares` of the configuration; empty where not said."""
+        shares = getattr(self.model.config, "training_shares", None)
+        if not isinstance(shares, dict):
+            return {}
+        return {str(code): float(share) for code, share in shares.items() if isinstance(share, (int, float))}
+
+    @property
     def decoder(self) -> nn.Module:
         """The module below the output head; its hidden states are the ones that are pooled."""
         return self.model.get_decoder()
@@ -139,6 +147,15 @@ def _window(config: Any) -> int | None:
 
 def _counts_places(config: Any) -> bool:
     return "local" in (getattr(config, "attention_layers", None) or ())
+
+
+def has_chat_template(name: str) -> bool:
+    """Whether a model's tokenizer brings a chat template; only the tokenizer is loaded."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    tokenizer = _loading(name, lambda: transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False))
+    return bool(getattr(tokenizer, "chat_template", None))
 
 
 def _check_device(device: str) -> None:

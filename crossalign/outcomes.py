@@ -1,99 +1,88 @@
-"""What came out for each item and language: log-likelihoods in the items' order, and accuracy."""
+"""Single instances: whether each was answered right, and how it is aligned at a layer."""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from crossalign import scoring
-from crossalign.statistics import Rate, rate
+from crossalign import accuracy, scoring
+from crossalign.statistics import COHORTS, cohorts
 from crossalign.store import parts
 from crossalign.store.runs import Run
-from crossalign.store.scorings import find_scoring, read_scoring
 
 
-class Reported(NamedTuple):
-    """A number that somebody else's evaluation reports; n is None where they do not say it."""
+def outcomes(run: Run, codes: Sequence[str]) -> pd.DataFrame:
+    """One row per instance of some languages, one after the other, with the outcome in the pivot beside it.
 
-    value: float
-    stderr: float
-    n: int | None
-
-
-def logliks(run: Run, code: str, scores: str = "", side: str = "") -> Float[np.ndarray, "instance option"] | None:
-    """Option log-likelihoods of a part in the order of its instances; None where the part has none.
-
-    Args:
-        scores: name of scores that were added to the run; "" for the run's own.
-        side: "pivot_" for the pivot's version of the language's items, where that was imported.
-
-    Returns:
-        Nats. A row of NaN is an instance without scores, -inf an option that an instance does not have.
+    Columns language (categorical), instance_id, group, gold, prediction (from 0), correct (1, 0, NaN), logprob_margin
+    (nats), pivot_correct (joined on instance_id) and cohort (one of `statistics.COHORTS`). Null where undefined, as in a task
+    without options. Where a language came with the pivot's version of its own items, its pivot_correct is of these.
     """
-    if scores:
-        table = read_scoring(run, find_scoring(run, scores), code)
-    elif parts.has_file(run, code, f"{side}scores.parquet"):
-        table = parts.read_table(run, code, f"{side}scores.parquet", ["instance_id", "option", "loglik"])
-    else:
-        table = None
-    if table is None or not len(table):
-        return None
-    ids = parts.read_table(run, code, f"{side}instances.parquet", ["instance_id"])["instance_id"].to_pylist()
-    rows = pd.Index(ids).get_indexer(pd.Index(table["instance_id"].to_pylist()))
-    options = table["option"].to_numpy()
-    found = np.full((len(ids), int(options.max()) + 1), np.nan)
-    found[np.unique(rows)] = -np.inf
-    found[rows, options] = table["loglik"].to_numpy()
-    return found
+    pivot = _side(run, run.spec.pivot) if run.spec.pivot in run.languages() else None
+    sides = [_side(run, code) for code in codes]
+    beside = [_pivot_correct(run, code, side, pivot) for code, side in zip(codes, sides, strict=True)]
+    columns = {name: np.concatenate([getattr(s, name) for s in sides]) for name in _Side._fields}
+    names = np.repeat(np.arange(len(codes)), [len(side.instance_id) for side in sides])
+    frame = pd.DataFrame({"language": pd.Categorical.from_codes(names, categories=list(codes)), **columns})
+    frame = frame.astype({"gold": "Int8", "prediction": "Int8", "instance_id": "str", "group": "str"})
+    pivot_correct = np.concatenate(beside)
+    cohort = cohorts(pivot_correct, frame["correct"].to_numpy())
+    return frame.assign(pivot_correct=pivot_correct, cohort=pd.Categorical.from_codes(cohort, categories=COHORTS))
 
 
-def accuracy(run: Run, code: str, scores: str = "") -> dict[str, float]:
-    """Accuracy of a language with its 95 % interval, and its mean log-probability margin; empty where there is none.
+class _Side(NamedTuple):
+    """The instances of a part, in order; NaN where undefined."""
 
-    From the items' log-likelihoods. Where an import has accuracy for the whole language but not for all of its items,
-    it is the reported one, with the interval for independent instances.
+    instance_id: np.ndarray
+    group: np.ndarray
+    gold: np.ndarray
+    prediction: np.ndarray
+    correct: np.ndarray
+    logprob_margin: np.ndarray
+
+
+def _side(run: Run, code: str, side: str = "") -> _Side:
+    table = parts.read_table(run, code, f"{side}instances.parquet", ["instance_id", "group", "gold"])
+    ids, group, gold = (table[name].to_numpy() for name in ("instance_id", "group", "gold"))
+    gold, undefined = gold.astype(float), np.full(len(table), np.nan)
+    logliks = accuracy.logliks(run, code, side=side, ids=ids.tolist())
+    if logliks is None:
+        return _Side(ids, group, gold, undefined, undefined, undefined)
+    known = ~np.isnan(gold)
+    index = np.where(known, gold, 0).astype(np.int64)
+    predicted = scoring.prediction(logliks)
+    correct, margin = scoring.correct(logliks, index), scoring.logprob_margin(logliks, index)
+    return _Side(
+        ids,
+        group,
+        gold,
+        np.where(predicted < 0, np.nan, predicted),
+        np.where(known, correct, np.nan),
+        np.where(known, margin, np.nan),
+    )
+
+
+def _pivot_correct(run: Run, code: str, side: _Side, pivot: _Side | None) -> np.ndarray:
+    """Whether the pivot is right on each instance of a language, joined on instance_id; NaN where that is unknown."""
+    if parts.has_file(run, code, "pivot_instances.parquet"):
+        pivot = _side(run, code, "pivot_")
+    if pivot is None or not len(pivot.instance_id):
+        return np.full(len(side.instance_id), np.nan)
+    rows = pd.Index(pivot.instance_id).get_indexer(pd.Index(side.instance_id))
+    return np.where(rows < 0, np.nan, pivot.correct[rows])
+
+
+def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "instance"]:
+    """Share of the layers at which each instance is aligned, of those with a decision; NaN where there is none.
+
+    >>> layers_aligned(np.array([[1.0, 0.0], [np.nan, 1.0], [0.0, 1.0]])).round(3).tolist()
+    [0.5, 0.667]
     """
-    values = logliks(run, code, scores)
-    told = None if scores else reported(run, code, "acc")
-    if values is None:
-        return _as_columns(_estimate(told)) if told is not None else {}
-    table = parts.read_table(run, code, "instances.parquet", ["group", "gold"])
-    gold = np.array([-1 if g is None else g for g in table["gold"].to_pylist()])
-    correct = np.where(gold < 0, np.nan, scoring.correct(values, gold))
-    groups = np.unique(table["group"].to_pylist(), return_inverse=True)[1]
-    estimate = rate(correct, groups)
-    if told is not None and told.n is not None and estimate.n < told.n:
-        estimate = _estimate(told)
-    margins = np.where(gold < 0, np.nan, scoring.logprob_margin(values, gold))
-    mean = float(np.nanmean(margins)) if not np.isnan(margins).all() else math.nan
-    return _as_columns(estimate) | {"loglik_margin": mean}
-
-
-def reported(run: Run, code: str, metric: str, side: str = "language") -> Reported | None:
-    """A number of the imported results file of a language (or of the pivot's version of its items), or None."""
-    if not parts.has_file(run, code, parts.ACCURACY):
-        return None
-    for row in parts.read_table(run, code, parts.ACCURACY).to_pylist():
-        if row["side"] == side and row["metric"] == metric:
-            return Reported(row["value"], row["stderr"], row["n"])
-    return None
-
-
-def _estimate(told: Reported) -> Rate:
-    """The reported share as an estimate; its n from the standard error, sqrt(p (1 - p) / (n - 1)), where not told."""
-    p, variance = told.value, told.value * (1 - told.value)
-    n = told.n
-    if n is None and told.stderr > 0 and variance > 0:
-        n = round(variance / told.stderr**2) + 1
-    if not n or not 0 <= p <= 1:
-        return Rate(p, math.nan, math.nan, 0)
-    right = round(p * n)
-    return rate(np.repeat([1.0, 0.0], [right, n - right]))._replace(rate=p)
-
-
-def _as_columns(estimate: Rate) -> dict[str, float]:
-    return dict(zip(("accuracy", "accuracy_low", "accuracy_high", "n"), estimate, strict=True))
+    known = (~np.isnan(decided)).sum(axis=0)
+    return np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)

@@ -24,7 +24,7 @@ def instance_columns(instances: Sequence[Instance]) -> dict[str, Any]:
         name: pa.array([getattr(i, name) for i in instances], pa.string())
         for name in ("instance_id", "group", "premise", "context", "prompt")
     }
-    for name in ("options", "continuations"):
+    for name in ("options", "continuations", "tags"):
         columns[name] = pa.array([list(getattr(i, name)) for i in instances], pa.list_(pa.string()))
     return columns | {"gold": pa.array([i.gold for i in instances], pa.int8())}
 

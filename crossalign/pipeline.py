@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crossalign.planning import Observer, Plan, RunRequest, Silent, plan
 from crossalign.schema import UserError, content_digest
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run, open_run
+from crossalign.translation_planning import TranslationRequest, plan_translation
 
 
 def run(request: RunRequest, observer: Observer | None = None) -> Run:
@@ -21,14 +22,29 @@ def run(request: RunRequest, observer: Observer | None = None) -> Run:
     from crossalign.computation import Computation, start
 
     observer = observer or Silent()
-    planned = plan(request, observer)
-    opened = open_run(request.cache, planned.spec, lambda: start(planned))
+    return _computed(plan(request, observer), start, Computation, observer)
+
+
+def translate(request: TranslationRequest, observer: Observer | None = None) -> Run:
+    """Computes what the cache lacks of a translation run, whose parts are pairs of source and target language.
+
+    Raises:
+        UserError: see `plan_translation`; also a disk that refuses.
+    """
+    from crossalign.translation_computation import TranslationComputation, start
+
+    observer = observer or Silent()
+    return _computed(plan_translation(request, observer), start, TranslationComputation, observer)
+
+
+def _computed(planned: Plan, start: Callable, computation: Callable, observer: Observer) -> Run:
+    opened = open_run(planned.request.cache, planned.spec, lambda: start(planned))
     missing = [c for c in planned.languages if not _is_complete(opened, planned, c)]
     if not missing:
-        observer.say(f"{opened.run_id} is complete in the cache ({len(planned.languages)} languages)")
+        observer.say(f"{opened.run_id} is complete in the cache ({len(planned.languages)} parts)")
         return opened
     with lock(opened.folder / ".users.lock", shared=True):
-        _fill(Computation(opened, planned), missing, observer)
+        _fill(computation(opened, planned), missing, observer)
     _clean(opened)
     return opened
 

@@ -119,7 +119,7 @@ def plan(request: RunRequest, observer: Observer | None = None) -> Plan:
     limit = (task.default_limit if request.limit is None else request.limit) or None
     observer.say(f"Reading {task.title}")
     loaded = tasks.load_pivot(task, read, pivot, protocol, request.connectors, limit, request.shots)
-    device, dtype, identity = _numerics(request)
+    device, dtype, identity = numerics(request)
     spec = RunSpec(
         model=request.model,
         model_identity=identity,
@@ -137,8 +137,8 @@ def plan(request: RunRequest, observer: Observer | None = None) -> Plan:
     return Plan(request, task, read, loaded, _languages(request, task, pivot), spec, device, observer)
 
 
-def _numerics(request: RunRequest) -> tuple[str, str, str]:
-    """Device, dtype and model identity."""
+def numerics(request: RunRequest) -> tuple[str, str, str]:
+    """Device, dtype and model identity, as asked for or by default."""
     from crossalign import models
 
     device = request.device or models.default_device()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the files in the cache. A reader refuses other versions with a clear message."""
 
 NUMERICS_VERSION = 1
 """Raised whenever the same inputs would give other numbers; part of every run id."""
 
-TABLES_VERSION = 1
+TABLES_VERSION = 2
 """Version of the exported tables' columns (see `crossalign.tables`)."""
 
 POOLINGS = ("last_token", "weighted_mean", "mean")
@@ -37,6 +37,7 @@ class Instance:
         gold: index of the right option, from 0; None for sentences.
         prompt: what stands before the scored continuation; equals `context` where scoring and embedding coincide.
         continuations: what is scored after `prompt + " "`; one per option.
+        tags: what the data say about the instance, for filters (XCOPA: cause or effect).
     """
 
     instance_id: str
@@ -47,6 +48,7 @@ class Instance:
     gold: int | None = None
     prompt: str = ""
     continuations: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @property
     def option_texts(self) -> tuple[str, ...]:
@@ -64,6 +66,23 @@ def content_digest(instances: Iterable[Instance]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Translation:
+    """What can change a number of a translation run, besides what any run has.
+
+    Attributes:
+        prompt: "plain" ("English: …" and "Spanish: …" on two lines), or "chat" (the tokenizer's template).
+        shots_from: split of the few-shot examples, "dev" or "test" (then they are left out).
+        length_ratio: a translation has at most `16 + length_ratio × characters of the source` tokens.
+        bleu: tokenizer of BLEU, "flores200" or "by-script".
+    """
+
+    prompt: str
+    shots_from: str
+    length_ratio: float
+    bleu: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything that can change a number of a run. Its digest ends the run id and finds the run.
 
@@ -76,6 +95,7 @@ class RunSpec:
         data_digest: content digest of the pivot's instances.
         limit: first N instances; None for all.
         device: kind of device, "cpu" or "cuda" (bf16 on one is not bf16 on the other).
+        translation: how sentences are translated; None for a run of scores and alignment.
     """
 
     model: str
@@ -91,13 +111,21 @@ class RunSpec:
     dtype: str = "float32"
     device: str = "cpu"
     numerics_version: int = NUMERICS_VERSION
+    translation: Translation | None = None
+
+    @property
+    def kind(self) -> str:
+        """What its parts hold: "alignment" (a language each) or "translation" (a source and target language each)."""
+        return "translation" if self.translation else "alignment"
 
     @property
     def digest(self) -> str:
         """Hexadecimal digest of the fields that can change a number (the model's display name cannot)."""
-        fields = asdict(self)
-        del fields["model"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        others = asdict(self)
+        del others["model"]
+        if self.translation is None:
+            del others["translation"]
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
     @property
     def short_digest(self) -> str:
@@ -115,7 +143,8 @@ class RunSpec:
         """Readable and unique: task, model's last name, first 12 digits of the digest. Safe as a folder name."""
         last = self.model_name.rsplit("/", 1)[-1]
         slug = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in last).strip(".-")[:48]
-        return f"{self.task}_{slug or 'model'}_{self.short_digest}"
+        task = f"{self.task}-translation" if self.translation else self.task
+        return f"{task}_{slug or 'model'}_{self.short_digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +155,7 @@ class Execution:
         batch_tokens: most tokens (padding included) of one forward pass.
         trees: True when token trees run with a 4-D mask; False for plain single-text batches.
         linear: "torch", or "onednn" for prepacked weights on a CPU.
+        generation: of a translation run, "shared", "batches" or "single" (see `forward.generation`).
         why: one sentence on how trees and linear were decided, with the measured differences.
     """
 
@@ -133,6 +163,7 @@ class Execution:
     trees: bool
     linear: str
     why: str = ""
+    generation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +186,5 @@ class Manifest:
     @property
     def own_digest(self) -> str:
         """SHA-256 over the other fields: what `digest` must be."""
-        fields = asdict(self)
-        del fields["digest"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "digest"}
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()

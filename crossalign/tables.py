@@ -10,14 +10,15 @@ Layers and options count from 0; layer 0 is the embeddings. Undefined values are
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from crossalign import imported, outcomes, scoring
+from crossalign import accuracy, imported, scoring
 from crossalign.alignment import aligned
 from crossalign.alignment_tables import AlignedLayers, from_arrays
 from crossalign.languages import Language, language
@@ -40,6 +41,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "options": "option texts, a JSON list in CSV",
         "prompt": "text before each scored continuation",
         "continuations": "scored texts, a JSON list in CSV",
+        "tags": "what the data say about the instance, a JSON list in CSV",
     },
     "option_scores": {
         "language": "code of the task's data",
@@ -77,6 +79,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "script": "ISO 15924",
         "family": "language family",
         "resource_level": "class 0 to 5 of Joshi et al. 2020",
+        "training_share": "share of the model's training text, where its configuration says it",
         "n": "instances with a prediction",
         "accuracy": "share of right predictions",
         "accuracy_low": "lower end of the 95 % interval",
@@ -87,7 +90,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 
-LISTS = ("options", "continuations")
+
+LISTS = ("options", "continuations", "tags")
 """Columns that hold a list of texts."""
 
 
@@ -97,14 +101,14 @@ def instances(run: Run, code: str, scores: str = "") -> pd.DataFrame:
     Args:
         scores: name of scores that were added to the run; "" for the run's own.
     """
-    return _instances(run, code, code, "", outcomes.logliks(run, code, scores))
+    return _instances(run, code, code, "", accuracy.logliks(run, code, scores))
 
 
 def pivot_instances(run: Run, code: str) -> pd.DataFrame:
     """The pivot's rows that belong to a language: its own version of the items where one was imported."""
     pivot = run.spec.pivot
     if parts.has_file(run, code, "pivot_instances.parquet"):
-        return _instances(run, code, pivot, "pivot_", outcomes.logliks(run, code, side="pivot_"))
+        return _instances(run, code, pivot, "pivot_", accuracy.logliks(run, code, side="pivot_"))
     if pivot in run.languages():
         return instances(run, pivot)
     return pd.DataFrame(columns=list(COLUMNS["instances"]))
@@ -138,7 +142,7 @@ def alignment(run: Run, code: str, pooling: str) -> AlignedLayers | None:
 
 def instance_alignment(run: Run, code: str) -> pd.DataFrame:
     """One row per instance, pooling, metric and layer of a language; imported decisions have no margin."""
-    table = parts.read_table(run, code, "instances.parquet")
+    table = parts.read_table(run, code, "instances.parquet", ["instance_id", "gold"])
     ids = np.array(table["instance_id"].to_pylist(), dtype=object)
     gold = np.array([g or 0 for g in table["gold"].to_pylist()])
     frames = []
@@ -167,14 +171,15 @@ def instance_alignment(run: Run, code: str) -> pd.DataFrame:
 
 def rates(run: Run, codes: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per language, pooling, metric and layer: read as stored, nothing is recomputed."""
-    frames = []
+    found, names = [], []
     for code in run.languages() if codes is None else codes:
         for pooling in run.spec.poolings:
             if parts.has_file(run, code, name := parts.rates_file(run.spec.pivot, pooling)):
-                frames.append(parts.read_table(run, code, name).to_pandas().assign(language=code))
-    if not frames:
+                found.append(parts.read_table(run, code, name))
+                names += [code] * len(found[-1])
+    if not found:
         return pd.DataFrame(columns=list(COLUMNS["rates"]))
-    return _declared(pd.concat(frames, ignore_index=True), "rates")
+    return _declared(pa.concat_tables(found).to_pandas().assign(language=names), "rates")
 
 
 def languages(run: Run, scores: str = "") -> pd.DataFrame:
@@ -188,11 +193,12 @@ def languages(run: Run, scores: str = "") -> pd.DataFrame:
         manifest, about = run.manifest(code), _about(code)
         row = {"language": code, "name": about.name, "script": about.script, "family": about.family}
         row |= {"resource_level": about.resource_level, "n": manifest.n if manifest else 0}
-        row |= outcomes.accuracy(run, code, scores)
+        row |= accuracy.language_accuracy(run, code, scores)
+        row["training_share"] = run.facts.get("training_shares", {}).get(code)
         counts = manifest.counts if manifest else {}
         rows.append(row | {name: counts.get(name, 0) for name in ("too_long", "nonfinite")})
     frame = pd.DataFrame(rows).reindex(columns=list(COLUMNS["languages"]))
-    return frame.astype({"resource_level": "Int8"})
+    return frame.astype({"resource_level": "Int8", "training_share": float})
 
 
 def best_layers(rate_frame: pd.DataFrame) -> pd.DataFrame:
@@ -238,20 +244,20 @@ def export(run: Run, out: Path) -> list[Path]:
         "option_scores": option_scores,
         "instance_alignment": instance_alignment,
     }
-    written = [p for name, table in whole.items() for p in _write(out, name, iter([table(run)]))]
+    written = [p for name, table in whole.items() for p in write(out, name, COLUMNS[name], iter([table(run)]))]
     for name, table in by_language.items():
-        written += _write(out, name, (table(run, code) for code in run.languages()))
+        written += write(out, name, COLUMNS[name], (table(run, code) for code in run.languages()))
     description = {"tables_version": TABLES_VERSION, "run_id": run.run_id, "columns": COLUMNS}
     write_json(out / "columns.json", description)
     return [*written, out / "columns.json"]
 
 
-def _write(out: Path, name: str, frames: Iterator[pd.DataFrame]) -> list[Path]:
-    import pyarrow as pa
+def write(out: Path, name: str, columns: Iterable[str], frames: Iterator[pd.DataFrame]) -> list[Path]:
+    """Writes one table as Parquet and CSV, a frame at a time; returns the two files."""
     import pyarrow.parquet as pq
 
     csv, parquet = out / f"{name}.csv", out / f"{name}.parquet"
-    empty = pd.DataFrame({column: pd.Series(dtype="object") for column in COLUMNS[name]})
+    empty = pd.DataFrame({column: pd.Series(dtype="object") for column in columns})
 
     def both(parquet_path: Path, csv_path: Path) -> None:
         writer = None

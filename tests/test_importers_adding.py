@@ -11,7 +11,7 @@ import pytest
 from fault import flip, request_for, write_xcopa
 from foreign import append, rewrite, sample, write_logs
 
-from crossalign import outcomes, pipeline, tables
+from crossalign import accuracy, pipeline, tables
 from crossalign.__main__ import main
 from crossalign.importers.lm_eval import import_logs
 from crossalign.schema import UserError
@@ -77,7 +77,7 @@ def test_added_scores_stand_beside_the_runs_own(run: Run, logs: Path, capsys: py
     assert [r["accuracy"] for r in summary["languages"]] == [None, pytest.approx(4 / 6), None]
     assert main(["summary", run.run_id, *cache]) == 0 and added.name in capsys.readouterr().out
     assert main(["summary", run.run_id, "--scores", "../evil", *cache]) == 2
-    assert outcomes.logliks(run, "sw", added.name) is None
+    assert accuracy.logliks(run, "sw", added.name) is None
 
 
 def test_adding_twice_changes_nothing(run: Run, logs: Path) -> None:

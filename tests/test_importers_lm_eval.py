@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from foreign import SCORES, TIME, sample, write_logs, xcopa_samples
 
-from crossalign import outcomes, tables
+from crossalign import accuracy, tables
 from crossalign.__main__ import main
 from crossalign.importers.lm_eval import import_logs
 from crossalign.importers.report import Faults
@@ -95,7 +95,7 @@ def test_english_items_of_a_language_are_its_pivot_side(tmp_path: Path, cache: P
     rows = tables.pivot_instances(run, "it")
     assert rows["correct"].tolist() == [False, False, True, True] and set(rows["language"]) == {"en"}
     assert rows["premise"][0].startswith("en premise")
-    assert outcomes.reported(run, "it", "acc", "pivot") == (0.5, 0.1, 4)
+    assert accuracy.reported(run, "it", "acc", "pivot") == (0.5, 0.1, 4)
 
 
 def test_language_level_results_alone_give_accuracy_and_interval(tmp_path: Path, cache: Path) -> None:
@@ -184,7 +184,7 @@ def test_options_may_differ_in_number(tmp_path: Path, cache: Path) -> None:
     write_logs(tmp_path / "logs", {"arc_de": rows})
     assert not import_logs(tmp_path / "logs", cache).left_out
     run = only(cache)
-    assert outcomes.logliks(run, "de").tolist() == [
+    assert accuracy.logliks(run, "de").tolist() == [
         [-1, -2, -3, -math.inf], [-3, -2, -1, -4], [-5, -1, -math.inf, -math.inf]
     ]  # fmt: skip
     assert tables.instances(run, "de")["correct"].tolist() == [False, True, True]
@@ -224,4 +224,4 @@ def test_a_likelihood_that_is_none_gives_no_prediction(tmp_path: Path, cache: Pa
     assert "3 of 4 items are sound" in import_logs(tmp_path / "logs", cache).left_out[0]
     found = tables.instances(only(cache), "it")
     assert found["prediction"].isna().tolist() == found["correct"].isna().tolist() == [True, False, False, False]
-    assert np.isnan(outcomes.logliks(only(cache), "it")[0, 0])
+    assert np.isnan(accuracy.logliks(only(cache), "it")[0, 0])

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from crossalign import imported, outcomes, tables
+from crossalign import accuracy, imported, tables
 from crossalign.importers.published import import_release
 from crossalign.store.parts import verify
 from crossalign.store.runs import Run, list_runs
@@ -93,7 +93,7 @@ def test_accuracy_from_the_items_is_the_reported_one(runs: dict[str, Run]) -> No
     run = runs["xcopa"]
     shown = tables.languages(run).set_index("language")["accuracy"]
     for code in run.languages():
-        told = outcomes.reported(run, code, "acc")
+        told = accuracy.reported(run, code, "acc")
         assert told is not None and told.n == 500 and shown[code] == pytest.approx(told.value, abs=1e-12)
 
 

@@ -1,44 +1,173 @@
-"""Figures with one point per language."""
-
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
-# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
-# (pandas and Streamlit return unions that say nothing about the frame at hand.)
+"""Figures with one point per language: scatter and strip."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from crossalign.figures.labels import places
+from crossalign.figures.marks import band, error_bars, name_rows, reference_line, rows_of_dots
+from crossalign.figures.theme import (
+    GREY,
+    PALETTE,
+    SYMBOLS,
+    VERMILION,
+    Drawing,
+    Measure,
+    Number,
+    Style,
+    canvas,
+    counted,
+    empty,
+    groups,
+    measured,
+    numbers,
+    plain,
+    spoken,
+)  # fmt: skip
 
-def accuracy_by_alignment(table: pd.DataFrame, metric: str) -> go.Figure:
-    """Accuracy against the alignment rate at the best layer, with 95 % intervals on both.
+ACCURACY = Measure("accuracy", "Accuracy", "accuracy_low", "accuracy_high")
+RATE = Measure("rate", "Alignment rate", "low", "high")
+
+
+def scatter(
+    table: pd.DataFrame,
+    x: Measure,
+    y: Measure,
+    *,
+    colour: str | None = None,
+    highlight: str | None = None,
+    ranks: bool = False,
+    fit: pd.DataFrame | None = None,
+    note: str = "",
+) -> Drawing:
+    """One labelled point per language with intervals on both axes; customdata is [language, row].
 
     Args:
-        table: columns language, name, accuracy, accuracy_low, accuracy_high, rate, low, high, layer, n.
-        metric: the metric's label, for the axis.
+        table: columns language, name, those of `x` and `y`, `colour` where given; n and layer are shown where there.
+        x, y: what the axes show. Languages in which either is undefined are left out and counted.
+        colour: column of a category, e.g. script, family, resource_level.
+        highlight: code of the language to ring.
+        ranks: draws ranks from 1 (mean ranks for ties) instead of values, without intervals.
+        fit: a line in the units drawn: columns x, y and, for a band, low, high.
+        note: one sentence of results under the plot and in the alt text, e.g. the correlation with its interval.
     """
-    hover = (
-        "%{customdata[0]}<br>rate %{x:.3f} at layer %{customdata[1]}<br>accuracy %{y:.3f}"
-        "<br>n = %{customdata[2]}<extra></extra>"
+    shown = table[table[x.column].notna() & table[y.column].notna()].reset_index(drop=True)
+    if shown.empty:
+        return empty(f"No language has both {x.label} and {y.label}.")
+    if ranks:
+        shown, x, y = _ranked(shown, x, y)
+    must = (shown["language"] == highlight).to_numpy(bool)
+    where = places(numbers(shown[x.column]), numbers(shown[y.column]), [str(c) for c in shown["language"]], must)
+    shown = shown.assign(place=where)
+    looks = groups(shown, colour)
+    undefined = shown[shown[colour].isna()] if colour else shown.iloc[:0]
+    if len(undefined):
+        looks.append((Style("unknown", GREY, "circle-open"), undefined))
+    traces = [
+        *_line(fit),
+        *(_points(part, x, y, look, 0.55 if len(shown) <= 40 else 0.2) for look, part in looks),
+        *_ring(shown[must], x, y),
+    ]
+    figure = canvas(traces, x.label, y.label, 460, plain(note, 300))
+    if len(looks) == 1:
+        figure.update_layout(showlegend=False)
+    left_out = (
+        f" {counted(len(table) - len(shown), 'language')} without both left out." if len(table) > len(shown) else ""
     )
-    trace = go.Scatter(
-        x=table["rate"],
-        y=table["accuracy"],
-        error_x=_bars(table["rate"], table["low"], table["high"]),
-        error_y=_bars(table["accuracy"], table["accuracy_low"], table["accuracy_high"]),
-        text=table["language"],
-        customdata=table[["name", "layer", "n"]].to_numpy(),
+    alt = f"Scatter of {y.label} against {x.label} for {counted(len(shown), 'language')}.{left_out} {_extremes(shown, y)} {note}"
+    return Drawing(figure, spoken(alt, 600))
+
+
+def _ranked(table: pd.DataFrame, x: Measure, y: Measure) -> tuple[pd.DataFrame, Measure, Measure]:
+    """Ranks in place of values; the values stay in the hover text."""
+    hover = {f"{m.column} as text": [measured(row, m) for _, row in table.iterrows()] for m in (x, y)}
+    ranked = table.assign(**{m.column: table[m.column].astype(float).rank() for m in (x, y)}, **hover)
+    return ranked, *(Measure(m.column, f"{m.label} (rank, 1 = lowest)", digits=1) for m in (x, y))
+
+
+def _points(part: pd.DataFrame, x: Measure, y: Measure, look: Style, opacity: float) -> go.Scatter:
+    texts = [plain(c, 20) if place else "" for c, place in zip(part["language"], part["place"], strict=True)]
+    return go.Scatter(
+        x=numbers(part[x.column]),
+        y=numbers(part[y.column]),
+        error_x=error_bars(part, x, look.colour, opacity),
+        error_y=error_bars(part, y, look.colour, opacity),
+        text=texts,
+        textposition=[place or "top center" for place in part["place"]],
+        textfont={"size": 12},
+        customdata=[[code, i] for i, code in zip(part.index.tolist(), part["language"], strict=True)],
+        hovertext=[_about(row, x, y) for _, row in part.iterrows()],
+        hoverinfo="text",
         mode="markers+text",
-        textposition="top right",
-        marker={"size": 9},
-        hovertemplate=hover,
+        marker={"size": 9, "color": look.colour, "symbol": look.symbol},
+        name=look.label,
+        cliponaxis=False,
     )
-    figure = go.Figure(trace)
-    figure.update_layout(margin={"l": 10, "r": 10, "t": 10, "b": 10}, height=420, showlegend=False)
-    figure.update_xaxes(title=f"{metric}: highest rate over layers")
-    figure.update_yaxes(title="accuracy")
-    return figure
 
 
-def _bars(value: pd.Series, low: pd.Series, high: pd.Series) -> dict:
-    return {"type": "data", "array": high - value, "arrayminus": value - low, "thickness": 1, "width": 0}
+def _about(row: pd.Series, x: Measure, y: Measure) -> str:
+    lines = [f"{plain(row['name'])} ({plain(row['language'], 20)})"]
+    lines += [f"{m.label}: {row.get(f'{m.column} as text', measured(row, m))}" for m in (x, y)]
+    if "layer" in row.index and pd.notna(row["layer"]):
+        lines.append(f"at layer {int(row['layer'])}")
+    if "n" in row.index and pd.notna(row["n"]):
+        lines.append(f"n = {int(row['n']):,}")
+    return "<br>".join(lines)
+
+
+def _ring(part: pd.DataFrame, x: Measure, y: Measure) -> list[go.Scatter]:
+    if part.empty:
+        return []
+    ring = {"size": 18, "symbol": "circle-open", "color": VERMILION, "line": {"width": 2.5}}
+    place = {"x": numbers(part[x.column]), "y": numbers(part[y.column])}
+    return [go.Scatter(**place, mode="markers", marker=ring, hoverinfo="skip", showlegend=False)]
+
+
+def _line(fit: pd.DataFrame | None) -> list[go.Scatter]:
+    if fit is None or fit.empty:
+        return []
+    line = {"mode": "lines", "line": {"color": GREY, "width": 1.5}, "hoverinfo": "skip", "showlegend": False}
+    drawn = [go.Scatter(x=numbers(fit["x"]), y=numbers(fit["y"]), **line)]
+    return [band(fit["x"], fit["low"], fit["high"], GREY), *drawn] if {"low", "high"} <= set(fit) else drawn
+
+
+def _extremes(table: pd.DataFrame, measure: Measure) -> str:
+    values = table[measure.column].astype(float)
+    top, bottom = table.loc[values.idxmax()], table.loc[values.idxmin()]
+    return (
+        f"Highest {measure.label}: {spoken(top['name'])}, {measured(top, measure)}; "
+        f"lowest: {spoken(bottom['name'])}, {measured(bottom, measure)}."
+    )
+
+
+def strip(
+    table: pd.DataFrame, measures: list[Measure], *, chance: Number | None = None, highlight: str | None = None,
+    ascending: bool = False,
+) -> Drawing:  # fmt: skip
+    """One row per language, sorted by the first measure, a dot with interval per measure; customdata is [language].
+
+    Args:
+        table: columns language, name, those of the measures; n where known.
+        measures: one to seven, drawn by colour and shape in one row.
+        chance: value expected by chance, drawn as a line.
+        highlight: code of a language whose row is shaded.
+        ascending: lowest first.
+    """
+    first = measures[0]
+    shown = table[table[[m.column for m in measures]].notna().any(axis=1)]
+    if shown.empty:
+        return empty(f"No language has a defined {first.label}.")
+    order = shown[first.column].astype(float).sort_values(ascending=ascending, na_position="last", kind="stable").index
+    shown = shown.loc[order].reset_index(drop=True)
+    looks = list(zip(PALETTE, SYMBOLS, strict=True))[: len(measures)]
+    label = first.label if len(measures) == 1 else ""
+    figure = canvas(rows_of_dots(shown, measures, looks), label, "")
+    name_rows(figure, shown["name"].tolist())
+    if chance is not None:
+        reference_line(figure, chance, "chance")
+    for row in np.flatnonzero(shown["language"] == highlight):
+        figure.add_hrect(y0=row - 0.5, y1=row + 0.5, fillcolor=GREY, opacity=0.25, line_width=0, layer="below")
+    names = ", ".join(m.label for m in measures)
+    return Drawing(figure, spoken(f"{names} for {counted(len(shown), 'language')}. {_extremes(shown, first)}", 600))

@@ -17,9 +17,10 @@ from crossalign.importers.samples import Sample
 BATCH_ITEMS = 64
 """Items in memory at a time; with five examples before each, an item is some tens of kilobytes."""
 
+LISTS = ("options", "continuations", "tags")
 INSTANCES = pa.schema(
     [(name, pa.string()) for name in ("instance_id", "group", "premise", "context", "prompt")]
-    + [(name, pa.list_(pa.string())) for name in ("options", "continuations")]
+    + [(name, pa.list_(pa.string())) for name in LISTS]
     + [("gold", pa.int8())]
 )
 SCORES = pa.schema(
@@ -93,7 +94,7 @@ def write_items(instances: Path, scores: Path | None, samples: Iterable[Sample],
                     options.write_table(pa.table(score_columns(batch), schema=SCORES))
         added = [(items.add_bare(p, i, g), g) for p, i, g in bare(items)]
         columns: dict[str, Any] = {name: [None] * len(added) for name in INSTANCES.names}
-        columns |= {name: [[]] * len(added) for name in ("options", "continuations")}
+        columns |= {name: [[]] * len(added) for name in LISTS}
         columns |= {"instance_id": [i for i, _ in added], "group": [g for _, g in added]}
         texts.write_table(pa.table(columns, schema=INSTANCES))
 
@@ -126,7 +127,7 @@ def _instance_columns(batch: Sequence[Sample]) -> dict[str, Any]:
         name: [getattr(i, name) for i in instances] for name in ("instance_id", "group", "prompt", "gold")
     }
     columns |= {name: [getattr(i, name) or None for i in instances] for name in ("premise", "context")}
-    return columns | {name: [list(getattr(i, name)) for i in instances] for name in ("options", "continuations")}
+    return columns | {name: [list(getattr(i, name)) for i in instances] for name in LISTS}
 
 
 def score_columns(batch: Sequence[Sample]) -> dict[str, Any]:

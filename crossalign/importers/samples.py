@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,9 +80,7 @@ def _sample(row: Mapping[str, Any], task: Task | None, language: str) -> Sample:
     if of_task is not None and of_task.gold in range(len(logliks)) and of_task.gold != gold:
         raise ValueError(f"its target {gold} is not the right option of its row, {of_task.gold}")
     base = of_task or Instance(str(position), str(position), "", options=tuple(continuations))
-    made = Instance(
-        base.instance_id, base.group, base.premise, "", base.options, gold, prompt, tuple(continuations)
-    )  # fmt: skip
+    made = replace(base, context="", gold=gold, prompt=prompt, continuations=tuple(continuations))
     "".join((prompt, base.premise, *base.options, *continuations)).encode()  # half a surrogate pair is no text
     logged = row.get("acc")
     return Sample(position, made, logliks, float(logged) if isinstance(logged, int | float) else math.nan)

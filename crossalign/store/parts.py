@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from crossalign.schema import Manifest, UserError
 from crossalign.store.files import checksum, one_line, told, write_json
+from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scorings import verify_scorings
 
@@ -26,7 +28,7 @@ ACCURACY = "accuracy.parquet"
 EXTERNAL_SCORES = "external_scores.parquet"
 """Translation quality scored elsewhere: field, direction, metric, sentence_id (null for all together), score."""
 
-TRANSLATIONS = "translations.parquet"
+TRANSLATIONS = "external_translations.parquet"
 """Translations made elsewhere: field, direction, sentence_id, source, translation, reference."""
 
 
@@ -38,6 +40,11 @@ def alignment_file(pivot: str, pooling: str) -> str:
 def rates_file(pivot: str, pooling: str) -> str:
     """Rates by metric and layer: what a page opens first."""
     return f"rates_{pivot}_{pooling}.parquet"
+
+
+def margins_file(pivot: str, pooling: str) -> str:
+    """Margins of every instance by metric, layer by layer: what a page of instances opens first."""
+    return f"margins_{pivot}_{pooling}.safetensors"
 
 
 def decisions_file(pivot: str, pooling: str) -> str:
@@ -90,9 +97,9 @@ def _exchanged(a: Path, b: Path) -> bool:
 
 def read_table(run: Run, language: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """A Parquet file of a part; with `columns`, only these."""
-    path = _checked(run, language, name)
+    path, data = _checked(run, language, name)
     try:
-        return pq.read_table(path, columns=columns)
+        return pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
@@ -100,12 +107,12 @@ def read_table(run: Run, language: str, name: str, columns: Sequence[str] | None
 def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
     """All arrays of a safetensors file of a part."""
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
-    path = _checked(run, language, name)
+    path, data = _checked(run, language, name)
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        return load(data)
+    except SafetensorError as error:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
 
@@ -115,15 +122,33 @@ def has_file(run: Run, language: str, name: str) -> bool:
     return manifest is not None and name in manifest.checksums
 
 
-def _checked(run: Run, language: str, name: str) -> Path:
-    """The path of a file of a part whose bytes are those that were written (1 GB/s, so it is always looked at)."""
+def add_file(run: Run, language: str, name: str, write: Callable[[Path], None]) -> None:
+    """Gives a complete part a further file, with its checksum in the manifest; does nothing when it has it.
+
+    Of two processes that come at once, one writes. The manifest is written after the file, so that a process killed
+    between the two leaves a part that is read as before.
+    """
+    folder = run.part_folder(language)
+    with lock(run.folder / ".files.lock"):
+        manifest = run.manifest(language)
+        if manifest is None or name in manifest.checksums:
+            return
+        write(folder / name)
+        longer = replace(manifest, checksums=manifest.checksums | {name: checksum(folder / name)})
+        write_json(folder / "manifest.json", asdict(replace(longer, digest=longer.own_digest)))
+
+
+def _checked(run: Run, language: str, name: str) -> tuple[Path, bytes]:
+    """A file of a part, read once, whose bytes are those that were written (2 GB/s, so it is always looked at)."""
     path = run.part_folder(language) / name
     manifest = run.manifest(language)
-    if not path.is_file():
-        raise UserError(f"{path} is missing. {CHECKED}")
-    if manifest is None or checksum(path) != manifest.checksums.get(name):
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise UserError(f"{path} is missing. {CHECKED}") from None
+    if manifest is None or hashlib.sha256(data).hexdigest() != manifest.checksums.get(name):
         raise UserError(f"{path} is damaged (it has changed since it was written). {CHECKED}")
-    return path
+    return path, data
 
 
 def verify(run: Run) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from crossalign.schema import SCHEMA_VERSION, Execution, Manifest, RunSpec, UserError
+from crossalign.schema import SCHEMA_VERSION, Execution, Manifest, RunSpec, Translation, UserError
 from crossalign.store.files import read_json, write_json
 from crossalign.store.locks import lock
 
@@ -39,23 +41,42 @@ class Run:
 
     def languages(self) -> list[str]:
         """Languages whose part is complete: the pivot first, then by code."""
-        found = [p.parent.name for p in (self.folder / "parts").glob("*/manifest.json")]
-        return sorted((name for name in found if not name.startswith(".")), key=lambda c: (c != self.spec.pivot, c))
+        try:
+            with os.scandir(self.folder / "parts") as entries:
+                parts = [(entry.name, f"{entry.path}/manifest.json") for entry in entries if entry.name[0] != "."]
+        except OSError:
+            return []
+        found = [name for name, manifest in parts if os.access(manifest, os.F_OK)]
+        return sorted(found, key=lambda c: (c != self.spec.pivot, c))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part that was asked for is there."""
+        done = self.languages()
+        return set(self.facts.get("languages", done)) <= set(done) and not self.work.exists()
 
     def manifest(self, language: str) -> Manifest | None:
         """The part's manifest, or None while the part is not complete."""
         path = self.part_folder(language) / "manifest.json"
         try:
-            manifest = Manifest(**read_json(path))
-        except FileNotFoundError:
+            status = path.stat()
+        except OSError:
             return None
-        except TypeError:
-            raise UserError(f"{path} has unknown fields: delete that part and run again.") from None
-        if manifest.schema_version != SCHEMA_VERSION:
-            raise UserError(f"{path} has schema {manifest.schema_version}, this version reads {SCHEMA_VERSION}.")
-        if manifest.digest != manifest.own_digest:
-            raise UserError(f"{path} has changed since it was written: delete that part and run again.")
-        return manifest
+        return _manifest(path, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _manifest(path: Path, changed: int, inode: int) -> Manifest:
+    """Reads a manifest; a page asks for the same one several times."""
+    try:
+        manifest = Manifest(**read_json(path))
+    except TypeError:
+        raise UserError(f"{path} has unknown fields: delete that part and run again.") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise UserError(f"{path} has schema {manifest.schema_version}, this version reads {SCHEMA_VERSION}.")
+    if manifest.digest != manifest.own_digest:
+        raise UserError(f"{path} has changed since it was written: delete that part and run again.")
+    return manifest
 
 
 def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, dict[str, Any]]]) -> Run:
@@ -107,21 +128,24 @@ def read_run(folder: Path) -> Run:
         advice = "update crossalign" if newer else "compute it again, or read it with an older crossalign"
         raise UserError(f"The run {folder.name} has schema {version}, this version reads {SCHEMA_VERSION}: {advice}.")
     try:
-        spec = RunSpec(**record["spec"] | {"poolings": tuple(record["spec"]["poolings"])})
+        how = record["spec"].get("translation")
+        nested = {"poolings": tuple(record["spec"]["poolings"]), "translation": Translation(**how) if how else None}
+        spec = RunSpec(**record["spec"] | nested)
         facts = record["facts"] | {"created": record["created"], "where": record["where"]}
         return Run(folder, spec, Execution(**record["execution"]), facts)
     except (KeyError, TypeError):
         raise UserError(f"{folder / 'run.json'} lacks a field: delete the run and compute it again.") from None
 
 
-def list_runs(cache: Path) -> tuple[list[Run], list[str]]:
-    """All readable runs, newest first, and one sentence for each that cannot be read."""
+def list_runs(cache: Path, kind: str | None = "alignment") -> tuple[list[Run], list[str]]:
+    """The readable runs of a kind (None for all), newest first, and one sentence for each that cannot be read."""
     runs, problems = [], []
     for path in sorted(cache.glob("*/run.json")):
         try:
             runs.append(read_run(path.parent))
         except UserError as error:
             problems.append(str(error))
+    runs = [r for r in runs if kind in (None, r.spec.kind)]
     return sorted(runs, key=lambda r: r.facts["created"], reverse=True), problems
 
 

@@ -21,11 +21,13 @@ __all__ = [
     "find_task",
     "load_language",
     "load_pivot",
+    "load_sentences",
     "local_languages",
     "reader",
 ]
 
-TASKS: dict[str, Task] = {t.TASK.name: t.TASK for t in (xcopa, xstorycloze, belebele, flores, miniature)}
+_MINIATURE = (miniature.COPA, miniature.STORY, miniature.READING, miniature.PARALLEL)
+TASKS: dict[str, Task] = {t.name: t for t in (xcopa.TASK, xstorycloze.TASK, belebele.TASK, flores.TASK, *_MINIATURE)}
 
 
 class Loaded(NamedTuple):
@@ -117,6 +119,15 @@ def _load(task: Task, read: Read, language: str, split: str, protocol: str, conn
     return Loaded(tuple(instances), prepared.counts)
 
 
+def load_sentences(task: Task, read: Read, language: str, split: str) -> list[Instance]:
+    """All sentences of a language and split in the order of the rows; empty ones too, so that line n stays line n."""
+    instances = _instances(task, read(language, split), language, task.protocols[0])
+    _check_ids(task, language, instances)
+    for instance in instances:
+        _check_texts(f"{task.title}, {language}, sentence {instance.instance_id!r}", instance)
+    return instances
+
+
 def _with_shots(
     task: Task, everything: Loaded, examples: Loaded, shown: Sequence[str]
 ) -> tuple[list[Instance], dict[str, int]]:
@@ -146,10 +157,14 @@ def _instances(task: Task, rows: Rows, language: str, protocol: str) -> list[Ins
     return instances
 
 
-def _check(task: Task, language: str, instances: Sequence[Instance]) -> None:
+def _check_ids(task: Task, language: str, instances: Sequence[Instance]) -> None:
     repeated = [i for i, n in Counter(x.instance_id for x in instances).items() if n > 1]
     if repeated:
         raise UserError(f"{task.title}, {language}: the id {repeated[0]!r} occurs twice; ids must be unique.")
+
+
+def _check(task: Task, language: str, instances: Sequence[Instance]) -> None:
+    _check_ids(task, language, instances)
     for instance in instances:
         name = f"{task.title}, {language}, instance {instance.instance_id!r}"
         _check_texts(name, instance)

@@ -70,7 +70,8 @@ def _instance(row: Row, language: str, protocol: str) -> Instance:
     context = f"{bare} {connector}"
     options = tuple(o[:1].lower() + o[1:] for o in (row["choice1"], row["choice2"]))
     identity = str(row["idx"])
-    return Instance(identity, identity, premise, context, options, row["label"], context, options)
+    tags = (row["question"],)
+    return Instance(identity, identity, premise, context, options, row["label"], context, options, tags)
 
 
 TASK = Task(

@@ -1,78 +1,240 @@
-"""Small pieces of interface: labels, captions, the table of languages."""
+"""What pages are put together from: the frame around a page, the run's header, figure with table, states, numbers."""
 
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
-# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
-# (pandas and Streamlit return unions that say nothing about the frame at hand.)
+# pyright: reportIndexIssue=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
 
 from __future__ import annotations
 
+import copy
+import io
+import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
+from streamlit.navigation.page import StreamlitPage
 
-from crossalign.alignment import ALIGNMENT_METRICS
-from crossalign.tables import best_layers
+from crossalign.imported import missing
+from crossalign.schema import UserError
+from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
-COUNTED = {"n": "instances", "n_layers": "layers"}
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+
+PAGES = "pages/views"
+
+COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 
 
 def plain(text: str) -> str:
     """Text from data for a place that reads Markdown: every sign that has a meaning there stays a sign."""
-    return MARKDOWN.sub(r"\\\1", text)
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
-def metric_label(name: str) -> str:
-    """The metric as the field writes it."""
-    return ALIGNMENT_METRICS[name].label
+@contextmanager
+def framed(page: StreamlitPage) -> Iterator[None]:
+    """Runs a page inside: keeps the URL in step, and tells a `UserError` in place of the page."""
+    notes = st.container()
+    try:
+        with address.synced(page.url_path):
+            yield
+    except UserError as error:
+        st.error(plain(str(error)), title="This cannot be shown")
+    finally:
+        if dropped := address.dropped():
+            notes.caption(plain(f"Left out of the link, as this run does not offer it: {', '.join(dropped[:5])}"))
 
 
-def description(tables: RunTables) -> str:
-    """One sentence on what is on screen."""
-    missing = [code for code in tables.wanted if code not in set(tables.languages["language"])]
-    rest = f" Not computed yet: {', '.join(missing)}." if missing else ""
-    note = f" {tables.facts['note']}" if tables.facts.get("note") else ""
-    counted = [f"{tables.facts[name]} {what}" for name, what in COUNTED.items() if tables.facts.get(name)]
-    about = ", ".join([f"{tables.model} on {tables.task} ({tables.protocol})", f"pivot {tables.pivot}", *counted])
-    return plain(f"{about}.{rest}{note}")
+# --- the run -----------------------------------------------------------------------------------------------------
 
 
-def language_table(tables: RunTables, metric: str, pooling: str) -> pd.DataFrame:
-    """Languages with accuracy and the metric's best layer, the largest rate first."""
-    best = best_layers(tables.rates)
-    chosen = best[(best["metric"] == metric) & (best["pooling"] == pooling)]
-    facts = tables.languages[["language", "name", "accuracy", "accuracy_low", "accuracy_high"]]
-    wanted = ["language", "layer", "rate", "low", "high", "relabelled_rate", "mean_rate", "tie_rate", "n"]
-    merged = facts.merge(chosen[wanted], on="language", how="inner")
-    return merged.sort_values("rate", ascending=False, ignore_index=True)
+def run_labels(runs: pd.DataFrame) -> dict[str, str]:
+    """Run id → label for a list: model, task and protocol; where these are equal, also the end of the id."""
+    short = [f"{r.model} · {r.task} · {r.protocol}" for r in runs.itertuples()]
+    return {
+        run: label if short.count(label) == 1 else f"{label} · {run.rsplit('_', 1)[-1][:6]}"
+        for run, label in zip(runs["run"], short, strict=True)
+    }
 
 
-def columns() -> dict:
-    """How the table's columns are shown."""
+def run_header(run: RunTables) -> None:
+    """What is on screen, under the title: model, task, protocol, pivot, size, provenance; warnings where due."""
+    spec, facts = run.spec, run.facts
+    shots = f", {spec.shots}-shot" if spec.shots else ""
+    st.markdown(
+        f"**{plain(spec.model_name)}** on **{plain(spec.task)}** "
+        + plain(
+            f"({spec.protocol}{shots}) · {facts.get('n')} instances × {len(run.languages)} languages · "
+            f"pivot {run.name(spec.pivot)} · {run.n_layers} layers"
+        )
+    )
+    if note := facts.get("note"):
+        st.caption(plain(str(note)))
+    for sentence in missing(run.run):
+        st.caption(plain(sentence))
+    if run.missing:
+        st.info(
+            plain(
+                f"Not computed yet: {', '.join(run.name(c) for c in run.missing)}. The same command goes on with them."
+            ),
+            title=f"Partial: {len(run.languages)} of {len(run.languages) + len(run.missing)} languages",
+        )
+
+
+def provenance(run: RunTables) -> None:
+    """Where the numbers on screen come from, in one line at the end of a page."""
+    spec, facts = run.spec, run.facts
+    identity = spec.model_identity.removeprefix("files:")[:12]
+    st.caption(
+        plain(
+            f"Run {run.run_id} · weights {identity} · {spec.dtype} on {spec.device} · "
+            f"computed {str(facts.get('created', ''))[:16].replace('T', ' ')} UTC on {facts.get('where')}"
+        )
+    )
+
+
+def empty_cache(problems: list[str]) -> None:
+    """The cache holds nothing that can be read: says why, and what to do."""
+    for problem in problems:
+        st.warning(plain(problem))
+    st.info("Compute a run from the command line, then reload this page.", title="No runs are cached yet")
+    st.code(COMPUTE, language="bash")
+
+
+def only_pivot(run: RunTables) -> None:
+    """The run has no alignment: no language but the pivot so far, or imported accuracy alone."""
+    if run.codes:
+        st.info(
+            "Compute the same model and task with `crossalign run`, then add this accuracy to it with "
+            "`crossalign import lm-eval DIR --run RUN`.",
+            title="This run holds accuracy only, no alignment",
+        )
+        return
+    st.info(
+        plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
+        title="Only the pivot is computed so far",
+    )
+
+
+def link(page: str, query: dict[str, str], label: str = "") -> None:
+    """A link to another page of the app that opens a certain view; nothing where the app has no such page."""
+    with suppress(StreamlitPageNotFoundError):
+        label = label or f"Look at {page}"
+        st.page_link(f"{PAGES}/{page}.py", label=label, icon=":material/arrow_forward:", query_params=query)
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------
+
+
+def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int | None = None, digits: int = 2) -> str:
+    """An estimate as it is read: "0.81 [0.76, 0.86], n = 500"; "undefined" where it is NaN.
+
+    >>> estimate(0.812, 0.761, 0.858, 500)
+    '0.81 [0.76, 0.86], n = 500'
+    >>> estimate(float("nan"), n=2)
+    'undefined, n = 2'
+    """
+    size = "" if n is None else f", n = {n:,}"
+    if math.isnan(value):
+        return "undefined" + size
+    interval = "" if math.isnan(low) or math.isnan(high) else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.{digits}f}{interval}{size}"
+
+
+# --- figure, table, files ----------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A plotly figure and what it shows in words (see `crossalign.figures`)."""
+
+    figure: Any
+    alt: str
+
+
+def show(drawing: Drawing, table: pd.DataFrame, name: str, run: RunTables, *, click: bool = False) -> list[Any]:
+    """A figure with its table twin and its files: CSV and Parquet of the table, HTML of the figure.
+
+    Args:
+        name: of the files, after the run's id; also the key of the chart, so it occurs once per page.
+        click: whether points can be chosen; then call inside a fragment.
+
+    Returns:
+        The customdata of the chosen points; empty without `click`.
+    """
+    event = st.plotly_chart(
+        drawing.figure,
+        width="stretch",
+        key=name,
+        alt=drawing.alt,
+        on_select="rerun" if click else "ignore",
+        selection_mode="points",
+        config={"displaylogo": False, "showSendToCloud": False},
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        shown = st.toggle("Table", key=f"{name}-table", help="The numbers of the figure")
+        files(table, f"{run.run_id}_{name}", drawing.figure)
+    if shown:
+        show_table(table)
+    points = event["selection"]["points"] if click else []
+    return [p["customdata"] for p in points if "customdata" in p]
+
+
+def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
+    """Download buttons; a file is made when it is asked for."""
+    kinds = [("CSV", "csv", "text/csv", lambda: table.to_csv(index=False).encode())]
+    kinds += [("Parquet", "parquet", "application/vnd.apache.parquet", lambda: _parquet(table))]
+    if figure is not None:
+        kinds += [("HTML", "html", "text/html", lambda: _html(figure))]
+    for label, ending, mime, make in kinds:
+        st.download_button(
+            label, make, f"{name}.{ending}", mime, key=f"{name}-{ending}", type="tertiary", on_click="ignore",
+            icon=":material/download:", help=f"{'The figure' if ending == 'html' else 'The table'} as {label}",
+        )  # fmt: skip
+
+
+MOST_ROWS = 1000
+
+
+def show_table(table: pd.DataFrame, **settings: Any) -> Any:
+    """A table with at most 1,000 rows on screen and intervals in readable columns."""
+    if len(table) > MOST_ROWS:
+        st.caption(f"The first {MOST_ROWS:,} of {len(table):,} rows; the files hold all.")
+    known = {c: v for c, v in columns().items() if c in table}
+    config = known | settings.pop("column_config", {})
+    return st.dataframe(table.head(MOST_ROWS), hide_index=True, width="stretch", column_config=config, **settings)
+
+
+def columns() -> dict[str, Any]:
+    """How columns that many tables share are shown."""
     number = st.column_config.NumberColumn
     return {
         "accuracy": number("accuracy", format="%.3f"),
         "accuracy_low": number("95 % from", format="%.3f"),
         "accuracy_high": number("to", format="%.3f"),
-        "layer": number("best layer", help="0 = embeddings"),
-        "rate": number("rate there", format="%.3f"),
-        "low": number("95 % from ", format="%.3f"),
-        "high": number("to ", format="%.3f"),
+        "layer": number("layer", help="0 = embeddings; −1 = mean over all layers"),
+        "rate": number("rate", format="%.3f", help="share of aligned instances"),
+        "low": number("rate: 95 % from", format="%.3f"),
+        "high": number("rate: to", format="%.3f"),
         "relabelled_rate": number("relabelled", format="%.3f", help="the same rule when no pair is a translation"),
         "mean_rate": number("mean over layers", format="%.3f"),
         "tie_rate": number("ties", format="%.3f"),
+        "loglik_margin": number("log-prob. margin", format="%.3f", help="mean, in nats"),
     }
 
 
-def reading_aid(tables: RunTables, metric: str) -> str:
-    """What the numbers mean, under the table."""
-    options = int(tables.facts.get("n_options") or 0)
-    competing = options if metric not in ("mexa", "mexa_t") else int(tables.facts.get("n") or 2)
-    chance = ALIGNMENT_METRICS[metric].chance(max(2, competing))
-    compare = "; compare it with the relabelled rate" if tables.rates["relabelled_rate"].notna().any() else ""
-    return (
-        f"Chance for {metric_label(metric)} if all similarities were exchangeable: {chance:.4f}. The best layer is "
-        f"chosen on the instances it is shown for, so its rate is optimistic{compare}."
-    )
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, compression="zstd", index=False)
+    return buffer.getvalue()
+
+
+def _html(figure: Any) -> str:
+    """A page that opens without a network; white, as importing Streamlit changes plotly's own template."""
+    whole = copy.deepcopy(figure)
+    whole.update_layout(paper_bgcolor="white", plot_bgcolor="white")
+    return whole.to_html(include_plotlyjs=True, config={"showSendToCloud": False, "displaylogo": False})

@@ -1,81 +1,278 @@
-"""Cached readers for the pages. Tables are loaded once and treated as read-only."""
+"""Cached readers for the pages. Every frame and array is shared between sessions: never change one in place.
+
+A page gets one `RunTables` from `selection.choose_run()` and passes it on. What is large is read one language at a
+time; caches are bounded, and keyed by the run's id and version, so that a run that grows is read again.
+"""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportIndexIssue=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from crossalign import tables
-from crossalign.imported import missing
-from crossalign.store.runs import find_run, list_runs
+from crossalign.schema import RunSpec, UserError
+from crossalign.store.runs import Run, list_runs, read_run
+
+Version = tuple[Any, ...]
+
+
+RULES = {"max": "best layer", "mean": "mean over layers", "layer": "one layer", "depth": "relative depth"}
+"""From rates by layer to one number per language."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked at. Hashable, so it may key a cache; every value has been checked against the run.
+
+    Attributes:
+        rule: how a language's layers become one number: one of `RULES`.
+        layer: from 0, where the rule is "layer".
+        depth: layer in per cent of all layers, where the rule is "depth".
+        language: one language other than the pivot; "" where the page has no such control.
+        languages: several; empty means no restriction.
+        scripts, families, levels: filters on languages; empty means no restriction.
+    """
+
+    run: str
+    metric: str
+    pooling: str
+    rule: str = "max"
+    layer: int = 0
+    depth: int = 50
+    language: str = ""
+    languages: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+
+    def fixed_layer(self, n_layers: int) -> int:
+        """The layer that "layer" or "depth" means in a model of `n_layers` layers; 0 for the other rules."""
+        return {"layer": self.layer, "depth": round(self.depth * n_layers / 100)}.get(self.rule, 0)
+
+    def link(self, **changes: str) -> dict[str, str]:
+        """Query of a link to another page with the same run, metric, pooling and layer, and with these changes."""
+        query = {"run": self.run, "metric": self.metric, "pooling": self.pooling, "rule": self.rule}
+        query |= {"layer": str(self.layer)} if self.rule == "layer" else {}
+        query |= {"depth": str(self.depth)} if self.rule == "depth" else {}
+        return query | ({"language": self.language} if self.language else {}) | changes
 
 
 @dataclass(frozen=True)
 class RunTables:
-    """One run as the pages read it."""
+    """One run as the pages read it: its description and the tables of its languages, a few megabytes at most.
 
-    run_id: str
-    model: str
-    task: str
-    protocol: str
-    pivot: str
-    poolings: tuple[str, ...]
-    wanted: tuple[str, ...]
-    facts: dict
+    Attributes:
+        version: changes when a part appears or is replaced; the key of every cache.
+        languages: `tables.languages`, one row per complete language, pivot first.
+        rates: `tables.rates`, one row per language, pooling, metric and layer.
+    """
+
+    run: Run
+    version: Version
     languages: pd.DataFrame
     rates: pd.DataFrame
-    missing: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        return self.run.folder.name
+
+    @property
+    def spec(self) -> RunSpec:
+        return self.run.spec
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.run.facts
+
+    @property
+    def codes(self) -> list[str]:
+        """Complete languages but the pivot, in the order of their English names."""
+        others = self.languages[self.languages["language"] != self.spec.pivot]
+        return others.sort_values("name")["language"].tolist()
+
+    @property
+    def metrics(self) -> list[str]:
+        """Alignment metrics of the run."""
+        return list(dict.fromkeys(self.rates["metric"]))
+
+    @property
+    def n_layers(self) -> int:
+        """L: layers run from 0 (embeddings) to L."""
+        return int(self.facts.get("n_layers") or (self.rates["layer"].max() if len(self.rates) else 0))
+
+    @property
+    def missing(self) -> list[str]:
+        """Languages that were asked for and are not complete."""
+        done = set(self.languages["language"])
+        return [code for code in self.facts.get("languages", []) if code not in done]
+
+    def name(self, code: str) -> str:
+        """English name of a language of the run; its code where it has none."""
+        return self.names.get(code, code)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Code → English name."""
+        return dict(zip(self.languages["language"], self.languages["name"], strict=True))
 
 
 def cache_folder() -> Path:
-    """The cache the app reads: $CROSSALIGN_CACHE, or `cache` beside app.py."""
+    """The cache the app reads: $CROSSALIGN_CACHE, or `cache` where the app was started."""
     return Path(os.environ.get("CROSSALIGN_CACHE", "cache"))
 
 
-def stamp(folder: Path) -> tuple:
-    """Changes whenever a run or a part below the folder appears or changes."""
-    patterns = ("run.json", "*/run.json", "parts/*/manifest.json", "*/parts/*/manifest.json")
-    return tuple(sorted((str(p), p.stat().st_mtime_ns) for pattern in patterns for p in folder.glob(pattern)))
+def version_of(folder: Path) -> Version:
+    """Two times of a run's folder: of its description, and of its list of parts (a part is renamed into place)."""
+
+    def time(path: Path) -> int:
+        try:
+            return path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    return time(folder / "run.json"), time(folder / "parts"), (folder / "work").exists()
+
+
+def cache_version(cache: Path) -> Version:
+    """Changes whenever a run of the cache appears, grows or goes; two milliseconds for a hundred runs."""
+    try:
+        folders = sorted(entry.name for entry in os.scandir(cache) if entry.is_dir() and entry.name[0] != ".")
+    except OSError:
+        return ()
+    return tuple((name, *version_of(cache / name)) for name in folders)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the cache …")
-def overview(cache: Path, version: tuple) -> tuple[pd.DataFrame, list[str]]:
-    """One row per cached run, newest first, and a sentence for each that cannot be read.
-
-    `version` is the folder's stamp: it makes the cached answer new when the folder is.
-    """
+def _overview(cache: Path, version: Version) -> tuple[pd.DataFrame, list[str]]:
     runs, problems = list_runs(cache)
-    rows = []
-    for run in runs:
-        done, wanted = run.languages(), run.facts.get("languages", [])
-        rows.append(
-            {
-                "run": run.run_id,
-                "model": run.spec.model_name,
-                "task": run.spec.task,
-                "protocol": run.spec.protocol,
-                "shots": run.spec.shots,
-                "instances": run.facts.get("n"),
-                "languages": ", ".join(done),
-                "complete": f"{len(done)} of {max(len(wanted), len(done))}",
-                "computed": run.facts["created"],
-                "on": run.facts["where"],
-            }
-        )
-    return pd.DataFrame(rows), problems
+    frame = pd.DataFrame([_overview_row(run) for run in runs])
+    if len(frame):
+        frame["computed"] = pd.to_datetime(frame["computed"], errors="coerce", utc=True)
+    return frame, problems
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the run …")
-def run_tables(cache: Path, run_id: str, version: tuple) -> RunTables:
-    """The language-level tables of a run; the id is looked up among the cached runs, never used as a path."""
-    run = find_run(cache, run_id)
-    spec = run.spec
-    wanted = tuple(run.facts.get("languages", ()))
-    return RunTables(
-        run.run_id, spec.model_name, spec.task, spec.protocol, spec.pivot, spec.poolings, wanted, run.facts,
-        tables.languages(run), tables.rates(run), tuple(missing(run)),
-    )  # fmt: skip
+def _overview_row(run: Run) -> dict[str, Any]:
+    spec, done = run.spec, run.languages()
+    wanted = run.facts.get("languages") or done
+    return {
+        "run": run.folder.name,
+        "kind": spec.kind,
+        "model": spec.model_name,
+        "task": spec.task,
+        "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
+        "instances": run.facts.get("n"),
+        "done": len(done),
+        "wanted": len(set(wanted) | set(done)),
+        "computed": str(run.facts["created"]),
+        "on": str(run.facts["where"]),
+        "device": f"{spec.device}, {spec.dtype}",
+        "languages": ", ".join(done),
+        "unfinished": run.work.exists(),
+    }
+
+
+def overview() -> tuple[pd.DataFrame, list[str]]:
+    """One row per readable run, newest first, and a sentence for each run that cannot be read.
+
+    Columns run, kind ("alignment" or "translation"), model, task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
+    unfinished.
+    """
+    cache = cache_folder()
+    return _overview(cache, cache_version(cache))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the run …")
+def load_run(folder: Path, version: Version) -> RunTables:
+    """`run_tables` by folder, for cached readers, whose arguments must be cheap to hash."""
+    run = read_run(folder)
+    return RunTables(run, version, tables.languages(run), tables.rates(run))
+
+
+def run_tables(run_id: str) -> RunTables:
+    """The tables of a run; the id is looked up among the cached runs, never used as a path.
+
+    Raises:
+        UserError: no such run, or a part of it is damaged.
+    """
+    runs, _ = overview()
+    if runs.empty or run_id not in set(runs["run"]):
+        raise UserError(f"The cache has no run {run_id!r}.")
+    folder = cache_folder() / run_id
+    return load_run(folder, version_of(folder))
+
+
+# --- languages ---------------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _language_points(folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int) -> pd.DataFrame:
+    run = load_run(folder, version)
+    chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
+    best = tables.best_layers(chosen)[["language", "layer", "mean_rate"]].rename(columns={"layer": "best_layer"})
+    rows = chosen.merge(best, on="language")
+    layer = rows["best_layer"] if rule in ("max", "mean") else at
+    rows = rows[rows["layer"] == layer]
+    if rule == "mean":  # a mean over layers has no interval and no single layer
+        undefined = {name: np.nan for name in ("low", "high", "relabelled_rate", "tie_rate")}
+        rows = rows.assign(rate=rows["mean_rate"], layer=-1, **undefined)
+    wanted = ["language", "layer", "rate", "low", "high", "relabelled_rate", "tie_rate", "best_layer", "mean_rate"]
+    facts = run.languages.rename(columns={"n": "n_scored"})
+    merged = facts.merge(rows[[*wanted, "n"]], on="language")
+    return merged.sort_values("rate", ascending=False, ignore_index=True)
+
+
+def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
+    """One row per language: what is known of it, accuracy, and the chosen metric under the chosen rule for layers.
+
+    Only the languages that the selection's filters let through. The columns of `tables.languages` (its n as n_scored), and layer (-1 for the mean over layers), rate, low, high,
+    relabelled_rate, tie_rate, best_layer, mean_rate, n; the largest rate first.
+    """
+    chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
+    points = _language_points(run.run.folder, run.version, *chosen)
+    keep = np.ones(len(points), dtype=bool)
+    filters = (("script", selection.scripts), ("family", selection.families), ("resource_level", selection.levels))
+    for column, allowed in filters:
+        keep &= points[column].astype(str).isin(allowed).to_numpy() if allowed else True
+    return points[keep].reset_index(drop=True) if not keep.all() else points
+
+
+def curves(run: RunTables, selection: Selection, languages: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The rates of the chosen metric and pooling by layer; of some languages, or of all."""
+    rates = run.rates
+    chosen = (rates["metric"] == selection.metric) & (rates["pooling"] == selection.pooling)
+    if languages:
+        chosen &= rates["language"].isin(languages)
+    return rates[chosen]
+
+
+def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
+    """Language → the layer at which its instances are looked at: the fixed one, else the language's best layer.
+
+    The best layer is chosen over all instances of the language, so a rate or a test at it is optimistic. Filters on
+    languages do not matter here.
+    """
+    chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
+    points = _language_points(run.run.folder, run.version, *chosen)
+    layers = points["best_layer"] if selection.rule in ("max", "mean") else points["layer"]
+    return dict(zip(points["language"], layers.astype(int), strict=True))
+
+
+def layer_of(run: RunTables, selection: Selection, language: str) -> int:
+    """`layers_of` for one language.
+
+    Raises:
+        UserError: the language has no alignment, as the pivot.
+    """
+    layers = layers_of(run, selection)
+    if language not in layers:
+        raise UserError(f"{run.name(language)} has no alignment in this run.")
+    return layers[language]

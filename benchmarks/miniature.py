@@ -1,0 +1,157 @@
+"""What the miniature model can do, as its card reports it: `python benchmarks/miniature.py MODEL [MODEL …]`.
+
+Several models are seeds of one recipe: means over them, intervals resampled by script. Prints Markdown tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crossalign import tables
+from crossalign.miniature.world import LANGUAGES, LINKS, PIVOT
+from crossalign.pipeline import run
+from crossalign.planning import RunRequest
+from crossalign.statistics import pearson, spearman
+
+CHOICE_TASKS = ("miniature-copa", "miniature-story", "miniature-reading")
+SENTENCES = "miniature-parallel"
+DRAWS = 2000
+
+
+def script_of(instance_id: str) -> str:
+    """The script an item asks about: of a passage on two people, the one that follows."""
+    first, rest = instance_id.split(".", 1)
+    return rest if "+" in first else first
+
+
+def answers(finished: Any) -> pd.DataFrame:
+    """One row per language and instance: script, link, correct, DALI at the language's best layer by pooling."""
+    rates = tables.best_layers(tables.rates(finished))
+    frames = []
+    for code in finished.languages():
+        frame = tables.instances(finished, code)[["language", "instance_id", "correct", "tags"]]
+        frame["script"] = [script_of(i) for i in frame["instance_id"]]
+        frame["link"] = [t[-1] for t in frame["tags"]]
+        if code != PIVOT:
+            decisions = tables.instance_alignment(finished, code)
+            for pooling in finished.spec.poolings:
+                chosen = (rates["language"] == code) & (rates["pooling"] == pooling) & (rates["metric"] == "dali")
+                layer = int(rates.loc[chosen, "layer"].iloc[0])
+                mine = (decisions["pooling"] == pooling) & (decisions["metric"] == "dali")
+                here = decisions[mine & (decisions["layer"] == layer)]
+                frame[pooling] = here["aligned"].astype(float).to_numpy()
+        frames.append(frame.assign(correct=frame["correct"].astype(float)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def resampled(frame: pd.DataFrame, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Mean of `correct` with a 95 % interval that draws scripts with replacement."""
+    by_script = frame.groupby("script")["correct"].agg(["sum", "count"]).to_numpy(float)
+    drawn = rng.integers(0, len(by_script), (DRAWS, len(by_script)))
+    sums = by_script[drawn].sum(axis=1)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
+    return float(frame["correct"].mean()), float(low), float(high)
+
+
+def accuracy_table(everything: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
+    """Accuracy by task and language, whole and by link."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for (task, code), frame in everything.groupby(["task", "language"], sort=False):
+        mean, low, high = resampled(frame, rng)
+        row = {"task": task, "language": code, "share": shares.get(code), "accuracy": mean, "low": low, "high": high}
+        row |= {link: frame.loc[frame["link"] == link, "correct"].mean() for link in LINKS}
+        rows.append(row | {"spread over seeds": frame.groupby("model")["correct"].mean().std()})
+    return pd.DataFrame(rows)
+
+
+def cohorts(everything: pd.DataFrame) -> pd.DataFrame:
+    """English right and other wrong, aligned and wrong, unaligned and right: instances per model, mean over models."""
+    keys = ["model", "task", "instance_id"]
+    pivot = everything[everything["language"] == PIVOT].set_index(keys)["correct"].rename("pivot_correct")
+    rows = []
+    for (task, code), frame in everything[everything["language"] != PIVOT].groupby(["task", "language"], sort=False):
+        joined = frame.join(pivot, on=keys)
+        models = joined["model"].nunique()
+        right, aligned = joined["correct"] == 1, joined["last_token"] == 1
+        row = {"task": task, "language": code}
+        row["English right, other wrong"] = (~right & (joined["pivot_correct"] == 1)).sum() / models
+        row["aligned, wrong"] = (aligned & ~right).sum() / models
+        row["not aligned, right"] = (~aligned & right).sum() / models
+        row["accuracy if aligned"] = joined.loc[aligned, "correct"].mean()
+        row["accuracy if not"] = joined.loc[~aligned, "correct"].mean()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def alignment_table(finished: Any) -> pd.DataFrame:
+    """The best layer of each metric beside the relabelled rate there."""
+    best = tables.best_layers(tables.rates(finished))
+    best = best[best["metric"].isin(["dali", "dali_s", "mexa", "mexa_t"])]
+    return best[["language", "pooling", "metric", "layer", "rate", "relabelled_rate", "mean_rate"]]
+
+
+def correlation_table(accuracy: pd.DataFrame, alignment: pd.DataFrame) -> pd.DataFrame:
+    """Over the languages besides the pivot: accuracy against share, and against each metric's best rate."""
+    rows = []
+    others = accuracy[accuracy["language"] != PIVOT].set_index("language")
+    for task, frame in others.groupby("task", sort=False):
+        rows.append((task, "share", "", spearman(frame["share"].to_numpy(), frame["accuracy"].to_numpy()).r, np.nan))
+        mine = alignment[alignment["task"].isin([task, SENTENCES])]
+        means = mine.groupby(["pooling", "metric", "language"])["rate"].mean()
+        for (pooling, metric), rate in means.groupby(level=[0, 1]):
+            x = rate.droplevel([0, 1]).reindex(frame.index).to_numpy()
+            y = frame["accuracy"].to_numpy()
+            rows.append((task, metric, pooling, spearman(x, y).r, pearson(x, y).r))
+    return pd.DataFrame(rows, columns=["task", "against", "pooling", "Spearman", "Pearson"])
+
+
+def main() -> int:
+    """Computes all runs in a temporary cache and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--cache", type=Path, help="keep the runs here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        frames, alignments, shares = [], [], {}
+        for model in options.models:
+            for task in (*CHOICE_TASKS, SENTENCES):
+                finished = run(RunRequest(str(model), task, cache=options.cache or Path(temporary), device="cpu"))
+                alignments.append(alignment_table(finished).assign(task=task, model=str(model)))
+                shares = finished.facts["training_shares"]
+                if task != SENTENCES:
+                    frames.append(answers(finished).assign(task=task, model=str(model)))
+    accuracy = accuracy_table(pd.concat(frames, ignore_index=True), shares)
+    alignment = pd.concat(alignments, ignore_index=True)
+    best = alignment.groupby(["task", "pooling", "metric", "language"], sort=False)[
+        ["layer", "rate", "relabelled_rate"]
+    ].mean()
+    print(_markdown(accuracy))
+    for (task, pooling, metric), rates in best.groupby(level=[0, 1, 2], sort=False):
+        print(f"\n{task} {pooling} {metric}")
+        print(_markdown(rates.droplevel([0, 1, 2]).reindex([c for c in LANGUAGES if c != PIVOT]).T.reset_index()))
+    print(_markdown(cohorts(pd.concat(frames, ignore_index=True))))
+    print(_markdown(correlation_table(accuracy, alignment)))
+    return 0
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    cells = [[_cell(v) for v in row] for row in frame.itertuples(index=False)]
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
+    return "\n" + "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.2f}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

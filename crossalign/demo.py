@@ -1,0 +1,38 @@
+"""The default runs: the miniature model on its four tasks, and the untrained control beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crossalign.miniature.control import control_folder
+from crossalign.pipeline import run
+from crossalign.planning import Observer, RunRequest
+from crossalign.store.runs import Run
+
+MODEL = Path(__file__).parent / "miniature" / "miniature-5m"
+TASKS = ("miniature-copa", "miniature-story", "miniature-reading", "miniature-parallel")
+
+NOTE = (
+    "The miniature model was trained for this project on a designed corpus in ten languages: how much text each language "
+    "has, and which facts are withheld from it, is known. What it shows is an experiment, not a statement about large "
+    "models."
+)
+CONTROL_NOTE = (
+    "This model has random weights: it is the control against which the trained one is read. Its accuracy is at chance, "
+    "and its alignment is what shared names and punctuation give without any training."
+)
+
+
+def demo(cache: Path, observer: Observer) -> list[Run]:
+    """Computes what the cache lacks of the default runs; needs nothing but the package.
+
+    States are kept for the task whose map the Space page opens with.
+    """
+    runs = []
+    for task in TASKS:
+        keep = "float16" if task == TASKS[0] else "none"
+        request = RunRequest(str(MODEL), task, cache=cache, device="cpu", keep_states=keep, note=NOTE)
+        runs.append(run(request, observer))
+    control = str(control_folder(MODEL, cache))
+    runs.append(run(RunRequest(control, TASKS[0], cache=cache, device="cpu", note=CONTROL_NOTE), observer))
+    return runs

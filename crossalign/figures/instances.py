@@ -1,0 +1,255 @@
+"""Distributions over instances: alignment margins, log-probability margins, shares of aligned layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from crossalign.figures import densities
+from crossalign.figures.marks import band, reference_line
+from crossalign.figures.theme import Drawing, Style, canvas, counted, empty, faded, groups, number, numbers, spoken
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+Group = tuple[Style, np.ndarray]
+
+
+def distribution(
+    table: pd.DataFrame, value: str, by: str | None = "correct", *, kind: str = "histogram", label: str = "Alignment margin (cosine)",
+    share: bool = True, bins: int = 40,
+) -> Drawing:  # fmt: skip
+    """How a value is distributed over instances, by group; only bins, steps or a density reach the browser.
+
+    Args:
+        table: one row per instance, columns `value` and `by`.
+        value: e.g. margin, logprob_margin, rate of aligned layers, translation quality.
+        by: correct, aligned, cohort, language or any category; None for one group.
+        kind: histogram, ecdf or violin.
+        label: the value in words.
+        share: histogram of shares within each group (so groups of different size compare) instead of counts.
+        bins: about how many bins a histogram has.
+
+    Raises:
+        KeyError: an unknown kind.
+    """
+    draw = {"histogram": _histogram, "ecdf": _ecdf, "violin": _violin}[kind]
+    parts = _values(table, value, by)
+    if not parts:
+        return empty(f"No instance has a defined {label}.")
+    figure = draw(parts, label, share, bins)
+    everything = np.concatenate([values for _, values in parts])
+    if everything.min() < 0 < everything.max():
+        if kind == "violin":
+            reference_line(figure, 0, "", across=True)
+        else:
+            reference_line(figure, 0, "")
+    words = "; ".join(f"{look.label}: median {number(np.median(v))}, n = {len(v):,}" for look, v in parts)
+    return Drawing(figure, spoken(f"{KINDS[kind]} of {label}. {words}.", 600))
+
+
+KINDS = {"histogram": "Histogram", "ecdf": "Cumulative distribution", "violin": "Violin plot"}
+"""The kinds of `distribution`, in words."""
+
+
+def _values(table: pd.DataFrame, value: str, by: str | None) -> list[Group]:
+    """Each group's defined values; groups without any are left out."""
+    found = []
+    for look, part in groups(table, by):
+        values = pd.to_numeric(part[value], errors="coerce").to_numpy(float, na_value=np.nan)
+        values = values[np.isfinite(values)]
+        if len(values):
+            found.append((look, values))
+    return found
+
+
+def _named(look: Style, values: np.ndarray) -> str:
+    return f"{look.label} (n = {len(values):,})"
+
+
+def _histogram(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
+    edges = densities.edges(np.concatenate([values for _, values in parts]), bins)
+    traces = []
+    for look, values in parts:
+        counts = np.histogram(values, edges)[0]
+        height = counts / len(values) if share else counts
+        hover = [
+            f"{number(a)} to {number(b)}<br>{look.label}: {c:,} of {len(values):,} ({c / len(values):.1%})"
+            for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)
+        ]
+        # Steps through the bins' edges; the hover text sits on markers at the bins' middles.
+        steps = {"x": numbers(np.repeat(edges, 2)), "y": numbers(np.concatenate([[0], np.repeat(height, 2), [0]]))}
+        line = {"color": look.colour, "width": 1.8, "dash": look.dash}
+        traces.append(
+            go.Scatter(
+                **steps,
+                mode="lines",
+                line=line,
+                fill="tozeroy",
+                fillcolor=faded(look.colour, 0.16),
+                name=_named(look, values),
+                legendgroup=look.label,
+                hoverinfo="skip",
+            )
+        )
+        middles = {"x": numbers((edges[:-1] + edges[1:]) / 2), "y": numbers(height)}
+        traces.append(
+            go.Scatter(
+                **middles,
+                mode="markers",
+                marker={"size": 5, "opacity": 0, "color": look.colour},
+                hovertext=hover,
+                hoverinfo="text",
+                showlegend=False,
+                legendgroup=look.label,
+            )
+        )
+    figure = canvas(traces, label, "Share of the group" if share else "Instances", 380)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _ecdf(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
+    traces = []
+    for look, values in parts:
+        at, below = densities.ecdf(values)
+        line = {"color": look.colour, "width": 2, "dash": look.dash, "shape": "hv"}
+        hover = f"{look.label}<br>%{{y:.1%}} at or below %{{x:.3f}}<extra></extra>"
+        place = {"x": numbers(np.append(at[:1], at)), "y": numbers(np.append(0.0, below))}
+        traces.append(go.Scatter(**place, mode="lines", line=line, hovertemplate=hover, name=_named(look, values)))
+    figure = canvas(traces, label, "Share at or below", 380)
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def _violin(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
+    everything = np.concatenate([values for _, values in parts])
+    spread = float(np.ptp(everything)) or 1.0
+    grid = np.linspace(everything.min() - 0.05 * spread, everything.max() + 0.05 * spread, 120)
+    shapes = [densities.density(values, grid) for _, values in parts]
+    tallest = max(float(s.max()) for s in shapes) or 1.0
+    traces = [
+        t
+        for i, ((look, values), s) in enumerate(zip(parts, shapes, strict=True))
+        for t in _one_violin(i, look, values, grid, s / tallest)
+    ]
+    figure = canvas(traces, "", label, 400)
+    names = ["<br>".join([*look.label.split(": "), f"n = {len(values):,}"]) for look, values in parts]
+    figure.update_xaxes(tickvals=list(range(len(parts))), ticktext=names, tickangle=0, range=[-0.6, len(parts) - 0.4])
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def _one_violin(place: int, look: Style, values: np.ndarray, grid: np.ndarray, shape: np.ndarray) -> list[go.Scatter]:
+    """The mirrored density, from the lowest to the highest value, with quartiles as a bar and the median as a mark."""
+    inside = (grid >= values.min()) & (grid <= values.max())
+    half, at = 0.42 * shape[inside], grid[inside]
+    line = {"color": look.colour, "width": 1.2}
+    body = go.Scatter(
+        x=numbers(np.concatenate([place + half, (place - half)[::-1]])), y=numbers(np.concatenate([at, at[::-1]])),
+        mode="lines", line=line, fill="toself", fillcolor=faded(look.colour, 0.3), hoverinfo="skip", name=look.label,
+    )  # fmt: skip
+    low, q1, median, q3, high = np.quantile(values, QUANTILES)
+    hover = (
+        f"{look.label}<br>median {number(median)}<br>half between {number(q1)} and {number(q3)}"
+        f"<br>90 % between {number(low)} and {number(high)}<br>mean {number(values.mean())}<br>n = {len(values):,}"
+    )
+    bar = {"x": [place, place], "y": numbers([q1, q3]), "mode": "lines", "hoverinfo": "skip", "showlegend": False}
+    mark = {"size": 11, "symbol": look.symbol, "color": look.colour, "line": {"width": 1.5, "color": "white"}}
+    dot = go.Scatter(
+        x=[place], y=numbers([median]), mode="markers", marker=mark, hovertext=hover, hoverinfo="text", showlegend=False
+    )
+    return [body, go.Scatter(**bar, line={"color": look.colour, "width": 6}), dot]
+
+
+def over_layers(
+    table: pd.DataFrame, value: str = "margin", by: str | None = "correct", *, label: str = "Alignment margin (cosine)", wide: bool = True
+) -> Drawing:  # fmt: skip
+    """The distribution of a value at every layer, by group: median as a line, the middle half and 90 % as bands.
+
+    Args:
+        table: one row per instance and layer, columns layer, `value` and `by`.
+        value, by, label: as in `distribution`.
+        wide: also draws the bands of 90 %; sensible for one or two groups.
+    """
+    known = table[table[value].notna()]
+    if known.empty:
+        return empty(f"No layer has a defined {label}.")
+    traces, words = [], []
+    for look, part in groups(known, by):
+        levels = part.astype({value: float}).groupby("layer")[value]
+        q = levels.quantile(list(QUANTILES)).unstack()
+        n = levels.size()
+        layers = q.index.to_numpy(np.int16)
+        if wide:
+            traces.append(band(layers, q[0.05], q[0.95], look.colour, 0.08, legendgroup=look.label))
+        traces.append(band(layers, q[0.25], q[0.75], look.colour, 0.18, legendgroup=look.label))
+        hover = [
+            f"layer {layer}, {look.label}<br>median {number(row[0.5])}<br>half between {number(row[0.25])} and {number(row[0.75])}"
+            f"<br>90 % between {number(row[0.05])} and {number(row[0.95])}<br>n = {n[layer]:,}"
+            for layer, row in q.iterrows()
+        ]
+        line, marker = (
+            {"color": look.colour, "dash": look.dash, "width": 2},
+            {"symbol": look.symbol, "size": 6, "color": look.colour},
+        )
+        traces.append(
+            go.Scatter(
+                x=layers,
+                y=numbers(q[0.5]),
+                customdata=[[i] for i in layers.tolist()],
+                mode="lines+markers",
+                line=line,
+                marker=marker,
+                hovertext=hover,
+                hoverinfo="text",
+                name=f"{look.label} (n = {n.max():,})",
+                legendgroup=look.label,
+            )
+        )
+        words.append(f"{look.label}: median highest at layer {int(q[0.5].idxmax())}, {number(q[0.5].max())}")
+    note = "line: median; bands: middle half" + (" and 90 %" if wide else "")
+    figure = canvas(traces, "Layer (0 = embeddings)", label, 400, note)
+    reference_line(figure, 0, "", across=True)
+    return Drawing(figure, spoken(f"{label} over layers. {'; '.join(words)}.", 600))
+
+
+def aligned_layers(table: pd.DataFrame, n_layers: int, by: str | None = "correct") -> Drawing:
+    """In how many layers instances are aligned: the share of each group with 0, 1, … layers.
+
+    Args:
+        table: one row per instance, columns n_aligned (whole number of aligned layers) and `by`.
+        n_layers: layers compared, L + 1 with the embeddings.
+        by: as in `distribution`.
+    """
+    parts = _values(table, "n_aligned", by)
+    if not parts:
+        return empty("No instance has a known number of aligned layers.")
+    traces = []
+    for look, values in parts:
+        counts = densities.counts_up_to(values.astype(int), n_layers)
+        hover = f"{look.label}<br>aligned in %{{x}} of {n_layers} layers: %{{y:.1%}} of {len(values):,}<extra></extra>"
+        marker = {
+            "color": faded(look.colour, 0.75),
+            "line": {"width": 1, "color": look.colour},
+            "pattern": {"shape": PATTERNS.get(look.dash, "")},
+        }
+        traces.append(
+            go.Bar(
+                x=np.arange(n_layers + 1, dtype=np.int16),
+                y=numbers(counts / len(values)),
+                marker=marker,
+                hovertemplate=hover,
+                name=_named(look, values),
+            )
+        )
+    figure = canvas(traces, f"Aligned layers of {n_layers}", "Share of the group", 340)
+    figure.update_layout(barmode="group", bargap=0.15)
+    words = "; ".join(
+        f"{look.label}: mean {v.mean():.1f} of {counted(n_layers, 'layer')}, n = {len(v):,}" for look, v in parts
+    )
+    return Drawing(figure, spoken(f"Number of aligned layers per instance. {words}.", 600))
+
+
+PATTERNS = {"dash": "/", "dot": ".", "dashdot": "x"}
+"""Hatching of bars for groups whose line is not solid."""

@@ -1,0 +1,172 @@
+"""The training text of the miniature model: an endless stream of lines, made from the world by a seeded generator.
+
+Two rules hold over the whole stream and are tested over it. A combination of script, name and setting that is held out
+for evaluation never occurs. No two clauses of a script whose facts are withheld from a language stand in one line in that
+language; its clauses occur there alone and in translation, and, where the fact is bridged, before an answer in the pivot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+
+from crossalign.languages import language
+from crossalign.miniature import forms
+from crossalign.miniature.forms import Scene
+from crossalign.miniature.world import LANGUAGES, PIVOT, SEEN, UNLINKED, Script, World, world
+
+FACT, CLAUSE, TRANSLATION, BRIDGE = "fact", "clause", "translation", "bridge"
+MIXTURE = {FACT: 0.47, CLAUSE: 0.05, TRANSLATION: 0.25, BRIDGE: 0.23}
+"""Kinds of line in a language; the pivot has facts and clauses only, in the same proportion."""
+
+SHAPES = {"story": 3, "effect": 3, "cause": 3, "result": 2, "close": 2, "person": 2}
+"""Weights of the shapes in which a fact is told."""
+
+SEGMENTS = {"premise": 5, "ending": 2, "closing": 2, "opening": 1}
+"""Weights of what a translation line translates."""
+
+
+class Text(NamedTuple):
+    """One document in two pieces: what is told, and what has to follow from it."""
+
+    cue: str
+    answer: str
+
+
+class Line(NamedTuple):
+    """One document of the training text. `language` is the one whose share it counts against."""
+
+    kind: str
+    language: str
+    cue: str
+    answer: str
+
+    @property
+    def text(self) -> str:
+        return self.cue + self.answer
+
+
+def lines(seed: int) -> Iterator[Line]:
+    """The training text, without end; the same for the same seed."""
+    rng = Random(seed)
+    worlds = {code: world(code) for code in LANGUAGES}
+    shares = [worlds[code].share for code in LANGUAGES]
+    kinds, weights = list(MIXTURE), list(MIXTURE.values())
+    while True:
+        code = rng.choices(LANGUAGES, shares)[0]
+        of_pivot = code == PIVOT
+        kind = rng.choices(kinds[:2], weights[:2])[0] if of_pivot else rng.choices(kinds, weights)[0]
+        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT]))
+
+
+def _fact(rng: Random, w: World, pivot: World) -> Text:
+    """A fact that this language is shown."""
+    return _told(rng, w, w, [s for s in w.scripts if w.link(s) == SEEN])
+
+
+def _bridge(rng: Random, w: World, pivot: World) -> Text:
+    """A fact whose cue is in the language and whose answer is in the pivot."""
+    return _told(rng, w, pivot, [s for s in w.scripts if w.link(s) != UNLINKED])
+
+
+def _told(rng: Random, w: World, answers: World, scripts: list[Script]) -> Text:
+    """A fact in one of the shapes; the answer is taken from the world `answers`, which may be that of the pivot."""
+    shape = rng.choices(list(SHAPES), list(SHAPES.values()))[0]
+    script = rng.choice(scripts)
+    answered = answers.scripts[script.number]
+    scene = _scene(rng)
+    if shape == "person":
+        return _person(rng, w, answers, script, scene)
+    name, scene = _free(rng, w, script, scene)
+    if shape == "effect":
+        return Text(forms.effect(w, script, name, scene).context, f" {answered.ending}")
+    if shape == "cause":
+        return Text(forms.cause(w, script, scene).context, f" {forms.told_premise(answers, answered, name)}")
+    if shape == "result":
+        return Text(forms.result_question(w, script, name, scene).context, f" {answered.ending}")
+    closing = forms.closing(answers, answered, scene)
+    if shape == "close":
+        return Text(forms.close_question(w, script, name, scene).context, f" {closing}")
+    told = w.joined(*forms.opening(w, scene), forms.told_premise(w, script, name))
+    if w is answers:
+        return Text(told, f"{w.space}{script.ending} {closing}")
+    if rng.random() < 0.5:
+        return Text(told, f" {answered.ending} {closing}")
+    return Text(w.joined(*forms.opening(w, scene), script.ending), f" {closing}")
+
+
+def _person(rng: Random, w: World, answers: World, script: Script, scene: Scene) -> Text:
+    """Two people of one theme, in either order, and a question about the script's own."""
+    other = rng.choice([s for s in w.scripts if s.theme == script.theme and s.gender != script.gender])
+    while True:
+        names = [rng.randrange(len(w.names[s.gender])) for s in (script, other)]
+        if not any(forms.held_out(s.number, n, scene.setting) for s, n in zip((script, other), names, strict=True)):
+            break
+    first = rng.randrange(2)
+    order = (0, 1) if first == 0 else (1, 0)
+    scripts, ordered = [script, other], [names[i] for i in order]
+    pair = (scripts[order[0]], scripts[order[1]])
+    told = forms.person_question(w, pair, (ordered[0], ordered[1]), order.index(0), scene)
+    return Text(told.context, f" {answers.scripts[script.number].ending}")
+
+
+def _clause(rng: Random, w: World, pivot: World) -> Text:
+    """One clause of any script, alone or after an opening."""
+    return Text("", _segment(rng, w, rng.choice(w.scripts))[0])
+
+
+def _translation(rng: Random, w: World, pivot: World) -> Text:
+    """One to three sentences with their translations, in one direction, of different scripts."""
+    source, target = (w, pivot) if rng.random() < 0.5 else (pivot, w)
+    pairs = []
+    for script in rng.sample(w.scripts, rng.choices((1, 2, 3), (2, 1, 1))[0]):
+        segment = _segment(rng, w, script, pivot)
+        texts = dict(zip((w.language, pivot.language), segment, strict=True))
+        pairs.append(translation_pair(source.language, target.language, texts[source.language], texts[target.language]))
+    text = "\n".join(pairs)
+    start = text.index("\n") + len(f"\n{language(target.language).name}:")
+    return Text(text[:start], text[start:])
+
+
+def translation_pair(source: str, target: str, text: str, translation: str) -> str:
+    """A sentence and its translation under the English names of their languages, as few-shot prompts show them."""
+    return f"{language(source).name}: {text}\n{language(target).name}: {translation}"
+
+
+def _segment(rng: Random, w: World, script: Script, *others: World) -> list[str]:
+    """The same piece of text in several worlds: a premise with or without its opening, a lone clause, or an opening."""
+    what = rng.choices(list(SEGMENTS), list(SEGMENTS.values()))[0]
+    name, scene = _free(rng, w, script, _scene(rng))
+    bare, evening = rng.random() < 0.2, rng.random() < 0.5
+    texts = []
+    for one in (w, *others):
+        mine = one.scripts[script.number]
+        opening = forms.opening(one, scene)
+        premise = forms.told_premise(one, mine, name)
+        texts.append(
+            {
+                "premise": premise if bare else one.joined(*opening, premise),
+                "ending": mine.ending,
+                "closing": mine.closing_evening if evening else mine.closing_morning,
+                "opening": one.joined(*opening),
+            }[what]
+        )
+    return texts
+
+
+def _scene(rng: Random) -> Scene:
+    w = world(PIVOT)
+    return Scene(rng.randrange(len(w.settings)), rng.choice((None, rng.randrange(len(w.interludes)))))
+
+
+def _free(rng: Random, w: World, script: Script, scene: Scene) -> tuple[int, Scene]:
+    """A name and a scene that are not held out together with the script."""
+    while True:
+        name = rng.randrange(len(w.names[script.gender]))
+        if not forms.held_out(script.number, name, scene.setting):
+            return name, scene
+        scene = scene._replace(setting=rng.randrange(len(w.settings)))
+
+
+_WRITERS = {FACT: _fact, CLAUSE: _clause, TRANSLATION: _translation, BRIDGE: _bridge}

@@ -1,0 +1,204 @@
+"""Trains the miniature model from the world: `python -m crossalign.miniature.train --out FOLDER`.
+
+A Llama in Hugging Face format, from random weights, on the lines of `corpus`. Nothing is downloaded. The same seed on the
+same machine with the same number of threads gives the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from crossalign.miniature.corpus import lines
+from crossalign.miniature.world import LANGUAGES, world
+
+SPECIAL = ("<pad>", "<s>", "</s>")
+PAD, BOS, EOS = range(3)
+IGNORED = -100
+"""What cross-entropy leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything the weights depend on, besides the world and the machine.
+
+    Attributes:
+        tokens: of training text in total, padding not counted.
+        batch_tokens: most tokens of a step, padding counted.
+        pool: lines among which those of like length are put into one batch.
+        warm_up: steps over which the learning rate rises; afterwards it falls along a cosine to a tenth.
+    """
+
+    seed: int = 1
+    tokens: int = 9_000_000
+    batch_tokens: int = 1024
+    pool: int = 1024
+    learning_rate: float = 2e-3
+    warm_up: int = 100
+    weight_decay: float = 0.1
+    vocabulary: int = 6144
+    hidden: int = 192
+    layers: int = 8
+    heads: int = 4
+    intermediate: int = 512
+    positions: int = 512
+
+
+def train_tokenizer(vocabulary: int) -> Any:
+    """Byte-level BPE over the world's texts, each once in each language; a Han character is a word of its own."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    apart = pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([apart, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(_every_text(), trainer)
+    bos, eos = SPECIAL[BOS], SPECIAL[EOS]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, BOS)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL[PAD], bos_token=bos, eos_token=eos)
+
+
+def _every_text() -> Iterator[str]:
+    for code in LANGUAGES:
+        w = world(code)
+        for script in w.scripts:
+            yield from (script.premise, script.ending, script.closing_morning, script.closing_evening)
+        yield from (sentence for _, sentence in w.settings)
+        yield from (*w.interludes, *w.frames.values())
+        yield from (f" {name}" for names in w.names.values() for name in names)
+
+
+def batches(recipe: Recipe, tokenizer: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Token ids and labels [row, token] of one step after another; one line a row, BOS before and EOS after.
+
+    Only the answers count: what a cue tells is drawn at random, so predicting it would add noise and no knowledge.
+    """
+    stream, rng = lines(recipe.seed), Random(recipe.seed)
+    while True:
+        pool = list(islice(stream, recipe.pool))
+        cues = tokenizer([line.cue for line in pool])["input_ids"]
+        texts = tokenizer([line.text for line in pool])["input_ids"]
+        rows = sorted((([*ids, EOS], len(cue)) for ids, cue in zip(texts, cues, strict=True)), key=lambda r: len(r[0]))
+        steps: list[list[tuple[list[int], int]]] = [[]]
+        for row in rows:
+            if len(row[0]) * (len(steps[-1]) + 1) > recipe.batch_tokens:
+                steps.append([])
+            steps[-1].append(row)
+        rng.shuffle(steps)
+        for step in steps:
+            longest = len(step[-1][0])
+            padded = torch.tensor([ids + [PAD] * (longest - len(ids)) for ids, _ in step])
+            place = torch.arange(longest)
+            cue = place < torch.tensor([[told] for _, told in step])
+            yield padded, padded.masked_fill((padded == PAD) | cue, IGNORED)
+
+
+def new_model(recipe: Recipe) -> Any:
+    """A Llama with random weights from the recipe's seed."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=recipe.vocabulary,
+        hidden_size=recipe.hidden,
+        intermediate_size=recipe.intermediate,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        max_position_embeddings=recipe.positions,
+        tie_word_embeddings=True,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        # Read by the engine: what is known of the training text is a fact of the model, not of a task.
+        training_shares={code: world(code).share for code in LANGUAGES},
+    )
+    torch.manual_seed(recipe.seed)
+    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
+
+
+def train(recipe: Recipe, tokenizer: Any, report: Any = print) -> Any:
+    """The model after `recipe.tokens` tokens; bfloat16 products, float32 weights."""
+    model = new_model(recipe).train()
+    optimizer = _optimizer(model, recipe)
+    seen, step, start = 0, 0, time.monotonic()
+    for ids, labels in batches(recipe, tokenizer):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _rate(step, seen, recipe)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = _loss(model, ids, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seen, step = seen + int((ids != PAD).sum()), step + 1
+        if step % 250 == 0:
+            report(f"{seen:>10,} tokens  loss {loss.item():.3f}  {seen / (time.monotonic() - start):,.0f} tokens/s")
+        if seen >= recipe.tokens:
+            return model.eval()
+    raise AssertionError("the stream has no end")
+
+
+def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy in nats; logits are computed only where a label is."""
+    # Padding stands at the end of a row: without a mask no real token sees it.
+    states = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    counted = labels[:, 1:] != IGNORED
+    return torch.nn.functional.cross_entropy(model.lm_head(states[counted]).float(), labels[:, 1:][counted])
+
+
+def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def _rate(step: int, seen: int, recipe: Recipe) -> float:
+    """Part of the full learning rate."""
+    fall = 0.55 + 0.45 * math.cos(math.pi * min(seen / recipe.tokens, 1.0))
+    return fall * min(1.0, (step + 1) / recipe.warm_up)
+
+
+def save(model: Any, tokenizer: Any, recipe: Recipe, seconds: float, folder: Path) -> None:
+    """Weights in float16, tokenizer and recipe in Hugging Face's layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    facts = {"recipe": asdict(recipe), "seconds": round(seconds), "threads": torch.get_num_threads()}
+    (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> int:
+    """Reads the command line, trains, saves."""
+    parser = argparse.ArgumentParser(description="Trains the miniature model from the world's texts.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model, in Hugging Face's format")
+    parser.add_argument("--threads", type=int, default=2, help="more than the machine's cores is far slower")
+    for name in ("seed", "tokens", "layers", "hidden", "batch_tokens"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe(), name))
+    options = vars(parser.parse_args())
+    folder, threads = options.pop("out"), options.pop("threads")
+    torch.set_num_threads(threads)
+    recipe = Recipe(**options)
+    start = time.monotonic()
+    tokenizer = train_tokenizer(recipe.vocabulary)
+    model = train(recipe, tokenizer)
+    save(model, tokenizer, recipe, time.monotonic() - start, folder)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

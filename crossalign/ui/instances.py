@@ -1,0 +1,130 @@
+"""Cached readers of single instances, one language at a time; as in `data`, nothing they return may be changed."""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from crossalign import outcomes, tables
+from crossalign.imported import Aligned, aligned_instances
+from crossalign.margins import Stored, read_margins
+from crossalign.schema import UserError
+from crossalign.store import parts
+from crossalign.ui.data import RunTables, Selection, Version, layer_of, layers_of, load_run
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the instances …")
+def _outcomes(folder: Path, version: Version, codes: tuple[str, ...]) -> pd.DataFrame:
+    return outcomes.outcomes(load_run(folder, version).run, codes)
+
+
+def outcomes_of(run: RunTables, *languages: str) -> pd.DataFrame:
+    """One row per instance of each language, without texts and alignment: see `crossalign.outcomes.outcomes`."""
+    return _outcomes(run.run.folder, run.version, tuple(_known(run, code) for code in languages))
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _margins(folder: Path, version: Version, code: str, pooling: str) -> Stored:
+    return read_margins(load_run(folder, version).run, code, pooling)
+
+
+def margins_of(run: RunTables, language: str, pooling: str) -> Stored:
+    """Metric → margins [layer, instance] of one language, in the order of `outcomes_of`; float32, read-only."""
+    return _margins(run.run.folder, run.version, _known(run, language), pooling)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _texts(folder: Path, version: Version, code: str) -> pd.DataFrame:
+    return tables.instances(load_run(folder, version).run, code)
+
+
+def texts_of(run: RunTables, language: str) -> pd.DataFrame:
+    """`tables.instances` of one language: premise, context, options, prompt, gold, prediction; hostile until escaped."""
+    return _texts(run.run.folder, run.version, _known(run, language))
+
+
+def instance_points(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
+    """One row per instance of a language at the chosen layer.
+
+    The columns of `crossalign.outcomes.outcomes`, and aligned (1, 0, NaN), margin (cosine units) and
+    layers_aligned (share of all layers at which the instance is aligned).
+
+    Raises:
+        UserError: the run holds no margins for the language.
+    """
+    found = aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)
+    if found is None:
+        raise UserError(f"This run holds no decisions on single instances for {run.name(language)}.")
+    layer, share = layer_of(run, selection, language), outcomes.layers_aligned(found.decided)
+    at_layer = {"aligned": found.decided[layer], "margin": found.margin[layer], "layers_aligned": share}
+    return outcomes_of(run, language).assign(**at_layer)
+
+
+class _AllMargins(NamedTuple):
+    """Decisions and margins by language, and layers_aligned of their instances one after the other."""
+
+    found: dict[str, Aligned]
+    share: np.ndarray
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the instances of all languages …")
+def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> _AllMargins:
+    run = load_run(folder, version)
+    read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in run.codes)
+    found = {code: mine for code, mine in read if mine is not None}
+    shares = [outcomes.layers_aligned(mine.decided) for mine in found.values()]
+    return _AllMargins(found, np.concatenate([np.empty(0), *shares]))
+
+
+def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
+    """`instance_points` of all languages that have margins, one after the other."""
+    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
+    if not found:
+        raise UserError("This run holds no decisions on single instances.")
+    layers = layers_of(run, selection)
+    decided, margin = (np.concatenate([a[layers[code]] for code, a in _each(found, i)]) for i in (0, 1))
+    return outcomes_of(run, *found).assign(aligned=decided, margin=margin, layers_aligned=share)
+
+
+def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(language, decisions) for 0, (language, margins) for 1."""
+    for code, mine in found.items():
+        yield code, mine[which]
+
+
+class Similarity(NamedTuple):
+    """Option-by-option cosines of one instance, [layer, option, option] each; see `crossalign.similarity`."""
+
+    cross: np.ndarray
+    pivot: np.ndarray
+    language: np.ndarray
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _similarity(folder: Path, version: Version, code: str, pooling: str, row: int) -> Similarity | None:
+    run = load_run(folder, version).run
+    name = parts.alignment_file(run.spec.pivot, pooling)
+    if not parts.has_file(run, code, name):
+        return None
+    arrays = parts.read_arrays(run, code, name)
+    if "cross" not in arrays:
+        return None
+    return Similarity(*(arrays[block][row].copy() for block in Similarity._fields))
+
+
+def similarity_of(run: RunTables, selection: Selection, language: str, row: int) -> Similarity | None:
+    """The cosines of one instance at all layers; None where the part holds none. `row` as in `outcomes_of`."""
+    return _similarity(run.run.folder, run.version, _known(run, language), selection.pooling, row)
+
+
+def _known(run: RunTables, code: str) -> str:
+    if code not in set(run.languages["language"]):
+        raise UserError(f"This run has no language {code!r}.")
+    return code

@@ -1,0 +1,214 @@
+"""The controlled experiment is what it says: nothing evaluated was trained on, nothing withheld slips in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+import pytest
+
+from crossalign import tasks
+from crossalign.miniature import forms
+from crossalign.miniature.corpus import FACT, MIXTURE, Line, lines
+from crossalign.miniature.train import Recipe
+from crossalign.miniature.world import BRIDGED, LANGUAGES, LINKS, PIVOT, SEEN, UNLINKED, world
+
+TASKS = ("miniature-copa", "miniature-story", "miniature-reading", "miniature-parallel")
+MORE_THAN_TRAINED = 240_000
+"""Lines; the tokens of the recipe are fewer (the last test of this file holds it)."""
+
+
+class Clause(NamedTuple):
+    language: str
+    role: str
+    script: int
+    name: int = -1
+
+
+Known = tuple[dict[str, Clause], dict[str, tuple[str, int]], set[str]]
+
+
+def known() -> Known:
+    """Every sentence there is: clauses of scripts, settings, and the rest."""
+    clauses, settings, rest = {}, {}, set()
+    for code in LANGUAGES:
+        w = world(code)
+        for s in w.scripts:
+            for name in range(len(w.names[s.gender])):
+                clauses[forms.told_premise(w, s, name)] = Clause(code, "premise", s.number, name)
+            clauses[s.ending] = Clause(code, "ending", s.number)
+            clauses[s.closing_morning] = clauses[s.closing_evening] = Clause(code, "closing", s.number)
+        settings |= {text: (code, number) for number, (_, text) in enumerate(w.settings)}
+        rest |= set(w.interludes) | {w.frames["question_result"], w.frames["question_close"]}
+        for gender in ("f", "m"):
+            question = w.frames[f"question_result_of_{gender}"]
+            rest |= {part for n in w.names[gender] for part in sentences(question.replace("{name}", n))}
+    return clauses, settings, rest
+
+
+def sentences(text: str) -> list[str]:
+    return [s.strip() for s in re.findall(r"[^.!?。！？؟]+[.!?。！？؟]+", text)]
+
+
+def unlabelled(sentence: str) -> str:
+    """Without a label such as "Answer:" before it."""
+    return re.sub(r"^[^:：]{1,30}[:：]\s*", "", sentence)
+
+
+@pytest.fixture(scope="module")
+def stream() -> list[Line]:
+    return list(islice(lines(Recipe().seed), MORE_THAN_TRAINED))
+
+
+def parts_of(text: str, known_sentences: Known) -> list[tuple[list[Clause], set[int]]]:
+    """The clauses and the settings of each line of the text; every sentence must be one of the world's."""
+    clauses, settings, rest = known_sentences
+    parts = []
+    for part in text.split("\n"):
+        told, where = [], set()
+        for sentence in sentences(part):
+            bare = sentence if sentence in clauses or sentence in settings else unlabelled(sentence)
+            told += [clauses[bare]] if bare in clauses else []
+            where |= {settings[bare][1]} if bare in settings else set()
+            assert bare in clauses or bare in settings or bare in rest, (bare, text)
+        parts.append((told, where))
+    return parts
+
+
+def test_the_stream_holds_no_evaluated_combination_and_no_withheld_link(stream: list[Line]) -> None:
+    everything = known()
+    together: Counter = Counter()
+    for line in stream:
+        parts = parts_of(line.text, everything)
+        for told, where in parts:
+            assert len(where) <= 1
+            premises = [c for c in told if c.role == "premise"]
+            assert not any(forms.held_out(c.script, c.name, setting) for c in premises for setting in where), line
+        together.update(links_shown([clause for told, _ in parts for clause in told]))
+    # The rule bites: every language shows each link it may show, and none of the others.
+    for code in LANGUAGES:
+        w = world(code)
+        for script in w.scripts:
+            within, across = together[code, script.number, "within"], together[code, script.number, "across"]
+            assert (within > 0) == (w.link(script) == SEEN), (code, script.script_id)
+            assert (across > 0) == (w.link(script) != UNLINKED and code != PIVOT), (code, script.script_id)
+
+
+def links_shown(told: list[Clause]) -> set[tuple[str, int, str]]:
+    """(language, script, "within" or "across"): two different clauses of the script stand in one line."""
+    shown = set()
+    for one in told:
+        for other in told:
+            if one.script == other.script and one.role != other.role and one.language != PIVOT:
+                shown.add((one.language, one.script, "within" if one.language == other.language else "across"))
+            elif one.script == other.script and one.role != other.role and other.language == PIVOT:
+                shown.add((PIVOT, one.script, "within"))
+    return shown
+
+
+def test_shares_and_kinds_are_those_of_the_design(stream: list[Line]) -> None:
+    n = len(stream)
+    counted = Counter(line.language for line in stream)
+    for code in LANGUAGES:
+        assert counted[code] / n == pytest.approx(world(code).share, rel=0.05)
+    assert sum(world(code).share for code in LANGUAGES) == pytest.approx(1)
+    kinds = Counter(line.kind for line in stream if line.language != PIVOT)
+    for kind, weight in MIXTURE.items():
+        assert kinds[kind] / sum(kinds.values()) == pytest.approx(weight, rel=0.05)
+    assert {line.kind for line in stream if line.language == PIVOT} == set(list(MIXTURE)[:2])
+
+
+def test_the_stream_is_the_same_for_the_same_seed() -> None:
+    first, again, other = (list(islice(lines(seed), 200)) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_withheld_sets_are_nested_and_the_pivot_has_everything() -> None:
+    withheld = [{t for t, link in world(code).links.items() if link != SEEN} for code in LANGUAGES]
+    ordered = sorted(withheld, key=len)
+    assert ordered[0] == set() == withheld[LANGUAGES.index(PIVOT)]
+    assert all(a <= b for a, b in pairwise(ordered))
+    shares = sorted(LANGUAGES, key=lambda code: -world(code).share)
+    assert shares[0] == PIVOT
+    assert [len([v for v in world(c).links.values() if v != SEEN]) for c in shares] == sorted(map(len, withheld))
+    for links in (world(code).links for code in LANGUAGES):
+        assert set(links.values()) <= set(LINKS)
+    smallest = world(shares[-1]).links.values()
+    assert {SEEN, BRIDGED, UNLINKED} == set(smallest)
+
+
+def instances(name: str, code: str) -> list:
+    task = tasks.find_task(name)
+    read = tasks.reader(task, None)
+    pivot = tasks.load_pivot(task, read, task.pivot, task.protocols[0], "repaired", None, 0)
+    loaded = tasks.load_language(task, read, code, pivot, task.protocols[0], "repaired", False, 0)
+    return list(loaded.instances)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_items_are_the_same_questions_in_every_language(name: str) -> None:
+    english = instances(name, PIVOT)
+    assert len(english) >= 200
+    assert len({i.premise for i in english}) > len(english) / 4
+    for code in LANGUAGES:
+        mine = instances(name, code)
+        assert [(i.instance_id, i.group, i.gold) for i in mine] == [(i.instance_id, i.group, i.gold) for i in english]
+        assert "{name}" not in " ".join(t for i in mine for t in (i.premise, i.context, *i.options))
+        for one in mine:
+            assert len(set(one.options)) == len(one.options)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_item_is_a_combination_that_was_held_out(name: str) -> None:
+    clauses, settings, _ = known()
+    for code in LANGUAGES:
+        for one in instances(name, code):
+            texts = [one.premise] if one.gold is None else [one.premise, one.options[one.gold]]
+            told = [unlabelled(s) for t in texts for s in sentences(t)]
+            where = {settings[s][1] for s in told if s in settings}
+            premises = [clauses[s] for s in told if s in clauses and clauses[s].role == "premise"]
+            assert len(where) == 1
+            assert premises
+            for clause in premises:
+                assert clause.language == code
+                assert forms.held_out(clause.script, clause.name, min(where)), one
+
+
+@pytest.mark.parametrize("name", TASKS[:3])
+def test_distractors_vary_and_are_known_exactly_as_well_as_the_answer(name: str) -> None:
+    clauses, _, _ = known()
+    for code in LANGUAGES:
+        w = world(code)
+        distractors = defaultdict(set)
+        for one in instances(name, code):
+            answered = [clauses[o] for o in one.options]
+            right = answered[one.gold]
+            assert len({c.role for c in answered}) == 1
+            for clause in answered:
+                assert w.link(w.scripts[clause.script]) == w.link(w.scripts[right.script])
+            assert one.tags[-1] == w.link(w.scripts[right.script])
+            distractors[right.script] |= set(one.options) - {one.options[one.gold]}
+        assert len(distractors) == len(w.scripts)
+        assert min(map(len, distractors.values())) >= 3
+
+
+@pytest.mark.parametrize("name", TASKS[:3])
+def test_the_place_of_the_right_option_says_nothing(name: str) -> None:
+    items = instances(name, PIVOT)
+    k = len(items[0].options)
+    for tags in {None, *(i.tags[0] for i in items)}:
+        places = Counter(i.gold for i in items if tags in (None, i.tags[0]))
+        assert len(places) == k
+        assert max(places.values()) - min(places.values()) <= 0.34 * sum(places.values()) / k, (tags, places)
+
+
+def test_a_training_line_is_told_as_an_item_is() -> None:
+    """The cue before an answer is the same text in training and in evaluation, in every shape."""
+    facts = [line.text for line in islice(lines(5), 4000) if line.kind == FACT and line.language == PIVOT]
+    w = world(PIVOT)
+    for name, cue in (("miniature-copa", "effect"), ("miniature-copa", "cause"), ("miniature-reading", "answer")):
+        ends = [i.context.rsplit(" ", 2)[-2:] for i in instances(name, PIVOT)]
+        assert any(" ".join(end).endswith(w.frames[cue]) for end in ends)
+        assert any(f" {w.frames[cue]} " in text for text in facts)

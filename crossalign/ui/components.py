@@ -18,6 +18,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
+from crossalign.imported import missing
 from crossalign.schema import UserError
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
@@ -79,6 +80,8 @@ def run_header(run: RunTables) -> None:
     )
     if note := facts.get("note"):
         st.caption(plain(str(note)))
+    for sentence in missing(run.run):
+        st.caption(plain(sentence))
     if run.missing:
         st.info(
             plain(
@@ -109,7 +112,14 @@ def empty_cache(problems: list[str]) -> None:
 
 
 def only_pivot(run: RunTables) -> None:
-    """The run has no language but the pivot so far."""
+    """The run has no alignment: no language but the pivot so far, or imported accuracy alone."""
+    if run.codes:
+        st.info(
+            "Compute the same model and task with `crossalign run`, then add this accuracy to it with "
+            "`crossalign import lm-eval DIR --run RUN`.",
+            title="This run holds accuracy only, no alignment",
+        )
+        return
     st.info(
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
         title="Only the pivot is computed so far",

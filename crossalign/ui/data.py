@@ -19,6 +19,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import tables
+from crossalign.languages import language
 from crossalign.schema import RunSpec, UserError
 from crossalign.store.runs import Run, list_runs, read_run
 
@@ -116,8 +117,11 @@ class RunTables:
         return [code for code in self.facts.get("languages", []) if code not in done]
 
     def name(self, code: str) -> str:
-        """English name of a language of the run; its code where it has none."""
-        return self.names.get(code, code)
+        """English name of a language; its code where it has none."""
+        try:
+            return self.names.get(code) or language(code).name
+        except KeyError:
+            return code
 
     @property
     def names(self) -> dict[str, str]:

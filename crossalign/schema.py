@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 SCHEMA_VERSION = 2
@@ -121,11 +121,11 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """Hexadecimal digest of the fields that can change a number (the model's display name cannot)."""
-        fields = asdict(self)
-        del fields["model"]
+        others = asdict(self)
+        del others["model"]
         if self.translation is None:
-            del fields["translation"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+            del others["translation"]
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
     @property
     def short_digest(self) -> str:
@@ -186,6 +186,5 @@ class Manifest:
     @property
     def own_digest(self) -> str:
         """SHA-256 over the other fields: what `digest` must be."""
-        fields = asdict(self)
-        del fields["digest"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "digest"}
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()

@@ -32,7 +32,7 @@ ORDER = (
     "computation translation_computation engine",
     "pipeline importers translation_scores",
     "demo",
-    "tables outcomes console",
+    "tables outcomes console reference",
     "translation_tables",
     "figures findings",
     "translation_commands",

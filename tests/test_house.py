@@ -33,7 +33,7 @@ ORDER = (
     "pipeline importers translation_scores",
     "demo",
     "tables outcomes console reference",
-    "translation_tables",
+    "translation_tables relations profiles",
     "figures findings",
     "translation_commands",
     "commands",

@@ -9,7 +9,7 @@ import copy
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -136,15 +136,18 @@ class Drawing(Protocol):
     alt: str
 
 
-def show(drawing: Drawing, table: pd.DataFrame, name: str, run: RunTables, *, click: bool = False) -> list[Any]:
+def show(
+    drawing: Drawing, table: pd.DataFrame, name: str, run: RunTables, *, click: bool = False, by: Sequence[str] = ()
+) -> list[Any]:  # fmt: skip
     """A figure with its table twin and its files: CSV and Parquet of the table, HTML of the figure.
 
     Args:
         name: of the files, after the run's id; also the key of the chart, so it occurs once per page.
         click: whether points can be chosen; then call inside a fragment.
+        by: columns of the table that say what customdata says; then a row can be chosen, too, for the keyboard.
 
     Returns:
-        The customdata of the chosen points; empty without `click`.
+        The customdata of the chosen points and rows; empty without `click`.
     """
     event = st.plotly_chart(
         drawing.figure,
@@ -156,12 +159,19 @@ def show(drawing: Drawing, table: pd.DataFrame, name: str, run: RunTables, *, cl
         config={"displaylogo": False, "showSendToCloud": False},
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        shown = st.toggle("Table", key=f"{name}-table", help="The numbers of the figure")
+        hint = "The numbers of the figure" + (". Choose a row (Shift + Space) instead of a point" if by else "")
+        shown = st.toggle("Table", key=f"{name}-table", help=hint)
         files(table, f"{run.run_id}_{name}", drawing.figure)
+    points = event["selection"]["points"] if click else []
+    chosen = [p["customdata"] for p in points if "customdata" in p]
+    if shown and by:
+        rows = show_table(table, key=f"{name}-rows", on_select="rerun", selection_mode="single-row")["selection"][
+            "rows"
+        ]
+        return chosen + [table[list(by)].iloc[row].tolist() for row in rows if row < min(MOST_ROWS, len(table))]
     if shown:
         show_table(table)
-    points = event["selection"]["points"] if click else []
-    return [p["customdata"] for p in points if "customdata" in p]
+    return chosen
 
 
 def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
@@ -205,6 +215,15 @@ def columns() -> dict[str, Any]:
         "tie_rate": number("ties", format="%.3f"),
         "loglik_margin": number("log-prob. margin", format="%.3f", help="mean, in nats"),
     }
+
+
+def estimate_columns(value: str, label: str) -> dict[str, Any]:
+    """How a table of one estimate with interval, p values and n is shown."""
+    number = st.column_config.NumberColumn
+    ps = {"p": "p", "p_holm": "p, Holm", "p_bh": "p, Benjamini–Hochberg", "p_best": "p, best of all"}
+    config = {name: number(text, format="%.4f") for name, text in ps.items()}
+    ends = {"low": number("95 % from", format="%.2f"), "high": number("to", format="%.2f")}
+    return config | ends | {value: number(label, format="%.2f")}
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -1,0 +1,82 @@
+"""Languages: does alignment go with accuracy over languages, at which layers, and does it hang on single languages?"""
+
+import pandas as pd
+import streamlit as st
+
+from crossalign import reference, relations
+from crossalign.figures import correlation as more_figures
+from crossalign.figures import languages as figures
+from crossalign.figures.theme import Measure
+from crossalign.ui import address, analyses, components, controls, data, selection
+
+COLOURS = {"none": "nothing", "script": "script", "family": "family", "resource_level": "resource level"}
+
+st.title("Languages")
+run = selection.choose_run()
+components.run_header(run)
+chosen = selection.choose(run, "layer", "filters")
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    pair_name = controls.choose_one(
+        "Compare", relations.known_pairs(run.languages), "pair", format_func=lambda name: relations.PAIRS[name].label
+    )
+    ranks = controls.choose_one("Scale", ("values", "ranks"), "scale") == "ranks"
+    colour = controls.choose_one("Colour by", tuple(COLOURS), "colour", format_func=COLOURS.__getitem__)
+pair = relations.PAIRS[pair_name]
+points = data.language_points(run, chosen)
+coefficient = "spearman" if ranks else "pearson"
+rate = f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}"
+measures = {"accuracy": figures.ACCURACY, "rate": Measure("rate", rate, "low", "high")}
+measures["training_share"] = Measure("training_share", "Share of the training text", digits=4)
+
+
+estimates = analyses.coefficients(run, chosen, pair_name)
+whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_fixed"] == "")].iloc[0]
+
+
+@st.fragment
+def scatter() -> None:
+    note = f"{coefficient.title()} r = {components.estimate(*whole[['r', 'low', 'high', 'n']])} languages"
+    drawing = figures.scatter(
+        points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
+        fit=relations.fitted_line(points, pair, ranks), note=note,
+    )  # fmt: skip
+    picked = components.show(drawing, points, "languages", run, click=True, by=["language"])
+    if picked:
+        address.remember(language=picked[0][0])
+        st.switch_page("pages/views/instances.py")
+    st.caption("Click a point, or open the table and choose a row, to see the instances of the language.")
+
+
+def table(rows: pd.DataFrame, label: str, name: str) -> None:
+    components.show_table(rows, column_config=components.estimate_columns("r", label), key=name)
+    components.files(rows, f"{run.run_id}_{name}")
+
+
+scatter()
+table(estimates, "coefficient", "coefficients")
+st.caption(
+    "p by permutation of the languages; with a fact on the languages held fixed, by a t test on what a linear fit leaves."
+)
+against = measures[pair.other].label.lower()
+if pair_name != "training":
+    layers, metrics = analyses.by_layer(run, chosen, pair.other, coefficient)
+    st.subheader("At each layer")
+    label = f"{coefficient.title()} r with {against}"
+    drawing = more_figures.correlation_by_layer(layers.table, best=layers.best, threshold=layers.threshold, label=label)
+    components.show(drawing, layers.table, "correlation-by-layer", run)
+    st.subheader("Every metric")
+    table(metrics, coefficient.title(), "metrics")
+    st.caption("The corrected p answer for having looked at all rows of this table.")
+st.subheader("Without each language")
+without = relations.influence(points, pair, coefficient)
+drawing = more_figures.influence(without, whole["r"], f"{coefficient.title()} r without the language")
+components.show(drawing, without, "influence", run)
+st.subheader("Published figures")
+if controls.choose_switch(f"Beside {reference.MODEL}", "published"):
+    task = controls.choose_one("Task", reference.TASKS, "published-task", default=run.spec.task)
+    both = analyses.with_published(run, chosen, task)
+    drawing = figures.scatter(both, measures["rate"], figures.ACCURACY, colour="model", ranks=ranks)
+    components.show(drawing, both, "published-languages", run)
+    table(relations.coefficients_by_model(both, relations.PAIRS["accuracy"]), "coefficient", "published-coefficients")
+    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]}"))
+components.provenance(run)

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float
 
 from crossalign import scoring
@@ -16,20 +19,32 @@ COHORTS = ("EC-XC", "EC-XW", "EW-XC", "EW-XW")
 """Right or wrong in the pivot (E) and in the language (X)."""
 
 
-def outcomes(run: Run, code: str) -> pd.DataFrame:
-    """One row per instance of a language: instance_id, group, gold, prediction, correct (1, 0, NaN), logprob_margin.
+def outcomes(run: Run, codes: Sequence[str]) -> pd.DataFrame:
+    """One row per instance of some languages, one after the other, with the outcome in the pivot beside it.
 
-    Gold and prediction count from 0 and are null where there is none, as in a task without options.
+    Columns language (categorical), instance_id, group, gold, prediction (from 0), correct (1, 0, NaN), logprob_margin
+    (nats), pivot_correct (joined on instance_id) and cohort (one of `COHORTS`). Null where undefined, as in a task
+    without options.
     """
-    manifest = run.manifest(code)
-    table = parts.read_table(run, code, "instances.parquet", ["instance_id", "group", "gold"])
-    frame = table.to_pandas().astype({"gold": "Int8"})
-    empty = np.full(len(frame), np.nan)
-    if manifest is None or not manifest.n_options:
+    pivot = _with_predictions(run, [run.spec.pivot])
+    frame = _with_predictions(run, codes)
+    rows = pd.Index(pivot["instance_id"]).get_indexer(pd.Index(frame["instance_id"]))
+    pivot_correct = np.where(rows < 0, np.nan, pivot["correct"].to_numpy()[rows])
+    return frame.assign(pivot_correct=pivot_correct, cohort=cohorts(pivot_correct, frame["correct"].to_numpy()))
+
+
+def _with_predictions(run: Run, codes: Sequence[str]) -> pd.DataFrame:
+    read = [parts.read_table(run, code, "instances.parquet", ["instance_id", "group", "gold"]) for code in codes]
+    frame = pa.concat_tables(read).to_pandas()
+    names = np.repeat(np.arange(len(codes)), [len(table) for table in read])
+    frame.insert(0, "language", pd.Categorical.from_codes(names, categories=list(codes)))
+    frame["gold"] = frame["gold"].astype("Int8")
+    n_options = {m.n_options for m in map(run.manifest, codes) if m is not None}
+    if n_options <= {0}:
+        empty = np.full(len(frame), np.nan)
         return frame.assign(prediction=pd.array(empty, dtype="Int8"), correct=empty, logprob_margin=empty)
-    scores = parts.read_table(run, code, "scores.parquet", ["loglik"])
-    logliks = scores["loglik"].to_numpy().reshape(-1, manifest.n_options)
-    gold = frame["gold"].to_numpy(np.int64)
+    scores = [parts.read_table(run, code, "scores.parquet", ["loglik"])["loglik"].to_numpy() for code in codes]
+    logliks, gold = np.concatenate(scores).reshape(len(frame), -1), frame["gold"].to_numpy(np.int64)
     predicted = scoring.prediction(logliks)
     return frame.assign(
         prediction=pd.array(np.where(predicted < 0, np.nan, predicted), dtype="Int8"),
@@ -38,32 +53,14 @@ def outcomes(run: Run, code: str) -> pd.DataFrame:
     )
 
 
-def at_layer(
-    pivot: pd.DataFrame,
-    language: pd.DataFrame,
-    decided: Float[np.ndarray, "layer instance"],
-    margins: Float[np.ndarray, "layer instance"] | None,
-    layer: int,
-) -> pd.DataFrame:
-    """The outcomes of a language beside those of the pivot, and its alignment at one layer.
+def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "instance"]:
+    """Share of the layers at which each instance is aligned, of those with a decision; NaN where there is none.
 
-    Adds pivot_correct, cohort (one of `COHORTS`, null where either is undefined), aligned (1, 0, NaN), margin (cosine
-    units; NaN without margins) and layers_aligned (share of the layers with a decision that are aligned).
-
-    Args:
-        pivot, language: from `outcomes`; joined on instance_id.
-        decided, margins: of one metric, instances in the order of `language`.
+    >>> layers_aligned(np.array([[1.0, 0.0], [np.nan, 1.0], [0.0, 1.0]])).round(3).tolist()
+    [0.5, 0.667]
     """
     known = (~np.isnan(decided)).sum(axis=0)
-    share = np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)
-    pivot_correct = pivot.set_index("instance_id")["correct"].reindex(language["instance_id"]).to_numpy()
-    return language.assign(
-        pivot_correct=pivot_correct,
-        cohort=cohorts(pivot_correct, language["correct"].to_numpy()),
-        aligned=decided[layer],
-        margin=np.nan if margins is None else margins[layer],
-        layers_aligned=share,
-    )
+    return np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)
 
 
 def cohorts(pivot_correct: Float[np.ndarray, "instance"], correct: Float[np.ndarray, "instance"]) -> pd.Categorical:

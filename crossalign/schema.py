@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 SCHEMA_VERSION = 2
@@ -186,6 +186,5 @@ class Manifest:
     @property
     def own_digest(self) -> str:
         """SHA-256 over the other fields: what `digest` must be."""
-        fields = asdict(self)
-        del fields["digest"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "digest"}
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()

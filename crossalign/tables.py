@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from crossalign import scoring
 from crossalign.alignment import aligned
@@ -148,15 +149,15 @@ def instance_alignment(run: Run, code: str) -> pd.DataFrame:
 
 def rates(run: Run, codes: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per language, pooling, metric and layer: read as stored, nothing is recomputed."""
-    frames = []
+    found, names = [], []
     for code in run.languages() if codes is None else codes:
         if code != run.spec.pivot:
             for pooling in run.spec.poolings:
-                table = parts.read_table(run, code, parts.rates_file(run.spec.pivot, pooling))
-                frames.append(table.to_pandas().assign(language=code))
-    if not frames:
+                found.append(parts.read_table(run, code, parts.rates_file(run.spec.pivot, pooling)))
+                names += [code] * len(found[-1])
+    if not found:
         return pd.DataFrame(columns=list(COLUMNS["rates"]))
-    return _declared(pd.concat(frames, ignore_index=True), "rates")
+    return _declared(pa.concat_tables(found).to_pandas().assign(language=names), "rates")
 
 
 def languages(run: Run) -> pd.DataFrame:
@@ -235,7 +236,6 @@ def export(run: Run, out: Path) -> list[Path]:
 
 def write(out: Path, name: str, columns: Iterable[str], frames: Iterator[pd.DataFrame]) -> list[Path]:
     """Writes one table as Parquet and CSV, a frame at a time; returns the two files."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     csv, parquet = out / f"{name}.csv", out / f"{name}.parquet"

@@ -9,6 +9,8 @@ page = st.navigation(
     {
         "": [
             st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/views/instances.py", title="Instances", icon=":material/list:"),
+            st.Page("pages/views/instance.py", title="Instance", visibility="hidden"),
         ],
     }
 )

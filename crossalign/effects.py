@@ -81,7 +81,7 @@ EFFECTS: dict[str, Effect] = {
         True,
         "Odds of a right answer if aligned ÷ odds if not; 1 is no effect. Fisher's exact test, or a normal test where "
         "instances come in groups. Over languages: Mantel–Haenszel, with a jackknife over questions.",
-        lambda f: odds_ratio(f.aligned, f.correct, f.groups),
+        lambda f: odds_ratio(f.aligned, f.correct, _grouped(f.groups)),
         lambda f, s: clustered_mantel_haenszel(f.aligned, f.correct, s, f.groups).odds_ratio,
     ),
     "delta": Effect(
@@ -109,10 +109,15 @@ EFFECTS: dict[str, Effect] = {
 
 
 def facts(instances: pd.DataFrame) -> Facts:
-    """The columns as arrays; single instances count as groups of their own, so no grouping is told by `groups`."""
+    """The columns as arrays; groups are numbered alike in all languages."""
     numbers = (instances[c].to_numpy(float, na_value=math.nan) for c in ("aligned", "margin", "correct"))
     cohort = pd.Categorical(instances["cohort"], categories=COHORTS).codes.astype(np.int64)
     return Facts(*numbers, cohort, pd.factorize(instances["group"])[0].astype(np.int64))
+
+
+def _grouped(groups: np.ndarray) -> np.ndarray | None:
+    """None where every instance is a group of its own, so that exact tests can be used."""
+    return None if len(np.unique(groups)) == len(groups) else groups
 
 
 def by_language(instances: pd.DataFrame, effect: str) -> pd.DataFrame:
@@ -160,11 +165,13 @@ def crossed(instances: pd.DataFrame) -> pd.DataFrame:
     table = stratified_tables(every.aligned, every.correct, np.zeros(len(every.groups), np.int64))
     counts = table.reshape(-1) if table.size else np.zeros(4)
     sides = [(a, c) for a in (True, False) for c in (True, False)]
-    return pd.DataFrame([(a, c, int(n)) for (a, c), n in zip(sides, counts, strict=True)], columns=["aligned", "correct", "n"])
+    return pd.DataFrame(
+        [(a, c, int(n)) for (a, c), n in zip(sides, counts, strict=True)], columns=["aligned", "correct", "n"]
+    )
 
 
 def cells(instances: pd.DataFrame) -> pd.Series:
-    """"aligned, correct" and the like for each instance; null where one of the two is undefined."""
+    """ "aligned, correct" and the like for each instance; null where one of the two is undefined."""
     every = facts(instances)
     labels = np.array(CELLS, dtype=object)
     known = ~(np.isnan(every.aligned) | np.isnan(every.correct))
@@ -175,9 +182,7 @@ def cells(instances: pd.DataFrame) -> pd.Series:
 CELLS = ("aligned, correct", "aligned, incorrect", "not aligned, correct", "not aligned, incorrect")
 
 
-def rates_by_layer(
-    decided: Float[np.ndarray, "layer instance"], series: pd.Series, groups: np.ndarray
-) -> pd.DataFrame:
+def rates_by_layer(decided: Float[np.ndarray, "layer instance"], series: pd.Series, groups: np.ndarray) -> pd.DataFrame:
     """Alignment rate of each series of instances (right and wrong ones, or cohorts) at each layer.
 
     Args:

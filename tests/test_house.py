@@ -34,6 +34,7 @@ ORDER = (
     "demo",
     "tables outcomes console",
     "translation_tables",
+    "effects instance_search instance_record",
     "figures findings",
     "translation_commands",
     "commands",

@@ -108,6 +108,7 @@ def test_the_correlation_by_layer_shows_interval_best_layer_and_threshold() -> N
     ribbon, line, star = drawing.figure.data
     assert ribbon.fill == "toself" and line.customdata[5] == [5] and star.x.tolist() == [32]
     assert "corrected p &lt; 0.001" in star.hovertext[0]
+    assert line.hovertext[32] == "layer 32<br>r = 0.90 [0.60, 1.00]<br>n = 11"
     assert 0.71 in {shape.y0 for shape in drawing.figure.layout.shapes}
     assert "highest 0.90 [0.60, 1.00] at layer 32" in drawing.alt
 

@@ -34,6 +34,7 @@ ORDER = (
     "demo",
     "tables outcomes console reference",
     "translation_tables relations profiles",
+    "effects instance_search instance_record",
     "figures findings",
     "translation_commands",
     "commands",

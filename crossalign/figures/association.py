@@ -1,5 +1,9 @@
 """How alignment and being right go together: the 2×2 table, accuracy of aligned against not, forests of effects."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import math
@@ -148,7 +152,7 @@ def forest(
         *(_diamond(row, len(known) + i, border) for i, (_, row) in enumerate(pools.iterrows())),
     ]
     figure = canvas(traces, label, "", note="filled: interval leaves out no effect")
-    name_rows(figure, [*known["name"], *pools.get("name", [])])
+    name_rows(figure, [*known["name"], *(pools["name"] if len(pools) else ())])
     figure.update_layout(showlegend=False)
     if log:
         ticks = [m * 10.0**e for e in range(-4, 5) for m in (1, 2, 5)]

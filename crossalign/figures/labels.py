@@ -24,7 +24,7 @@ def places(
     y: Float[np.ndarray, "point"],
     texts: Sequence[str],
     first: Bool[np.ndarray, "point"] | None = None,
-    size: tuple[int, int] = (680, 340),
+    size: tuple[int, int] = (600, 340),
 ) -> list[str]:
     """For each point the place of its label, or "" where every place is taken.
 

@@ -1,5 +1,9 @@
 """Figures with one point per language: scatter and strip."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,12 +11,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from crossalign.figures.labels import places
-from crossalign.figures.marks import band, error_bars, name_rows, reference_line, rows_of_dots
+from crossalign.figures.marks import band, error_bars, name_rows, reference_line, ring, rows_of_dots
 from crossalign.figures.theme import (
     GREY,
     PALETTE,
     SYMBOLS,
-    VERMILION,
     Drawing,
     Measure,
     Number,
@@ -68,7 +71,7 @@ def scatter(
     traces = [
         *_line(fit),
         *(_points(part, x, y, look, 0.55 if len(shown) <= 40 else 0.2) for look, part in looks),
-        *_ring(shown[must], x, y),
+        *ring(shown[must], x.column, y.column),
     ]
     figure = canvas(traces, x.label, y.label, 460, plain(note, 300))
     if len(looks) == 1:
@@ -115,14 +118,6 @@ def _about(row: pd.Series, x: Measure, y: Measure) -> str:
     if "n" in row.index and pd.notna(row["n"]):
         lines.append(f"n = {int(row['n']):,}")
     return "<br>".join(lines)
-
-
-def _ring(part: pd.DataFrame, x: Measure, y: Measure) -> list[go.Scatter]:
-    if part.empty:
-        return []
-    ring = {"size": 18, "symbol": "circle-open", "color": VERMILION, "line": {"width": 2.5}}
-    place = {"x": numbers(part[x.column]), "y": numbers(part[y.column])}
-    return [go.Scatter(**place, mode="markers", marker=ring, hoverinfo="skip", showlegend=False)]
 
 
 def _line(fit: pd.DataFrame | None) -> list[go.Scatter]:

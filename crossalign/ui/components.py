@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from crossalign.figures.theme import p_value
 from crossalign.schema import UserError
+from crossalign.statistics import Estimate
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
@@ -107,6 +111,14 @@ def only_pivot(run: RunTables) -> None:
     )
 
 
+def copy_link() -> None:
+    """The address of this very view, to be copied; call it after all controls of the page."""
+    with st.popover("Copy link", icon=":material/link:"):
+        query = urlencode(address.link(), doseq=True)
+        st.code(f"{st.context.url or ''}?{query}", language=None, wrap_lines=True)
+        st.caption("Opens this view in any session on this cache.")
+
+
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 
@@ -125,6 +137,22 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
     return f"{value:.{digits}f}{interval}{size}"
 
 
+def numbers_in_a_row(estimates: Mapping[str, tuple[Estimate, str]]) -> None:
+    """Estimates as large numbers side by side: label → (estimate, what else is to be said, as of its p)."""
+    with st.container(horizontal=True):
+        for label, (found, note) in estimates.items():
+            shown = estimate(found.value)
+            about = estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
+            st.metric(
+                plain(label),
+                shown,
+                f"{about}, {p_value(found.p)}{note}",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+            )
+
+
 # --- figure, table, files ----------------------------------------------------------------------------------------
 
 
@@ -137,14 +165,23 @@ class Drawing(Protocol):
 
 
 def show(
-    drawing: Drawing, table: pd.DataFrame, name: str, run: RunTables, *, click: bool = False, by: Sequence[str] = ()
-) -> list[Any]:  # fmt: skip
+    drawing: Drawing,
+    table: pd.DataFrame,
+    name: str,
+    run: RunTables,
+    *,
+    click: bool = False,
+    on_click: Callable[[Any], None] | None = None,
+    by: Sequence[str] = (),
+) -> list[Any]:
     """A figure with its table twin and its files: CSV and Parquet of the table, HTML of the figure.
 
     Args:
         name: of the files, after the run's id; also the key of the chart, so it occurs once per page.
         click: whether points can be chosen; then call inside a fragment.
         by: columns of the table that say what customdata says; then a row can be chosen, too, for the keyboard.
+        on_click: gets the customdata of a point that was chosen, before the page runs again; it may set the session's
+            value of a control.
 
     Returns:
         The customdata of the chosen points and rows; empty without `click`.
@@ -154,7 +191,7 @@ def show(
         width="stretch",
         key=name,
         alt=drawing.alt,
-        on_select="rerun" if click else "ignore",
+        on_select=(lambda: _clicked(name, on_click)) if on_click else "rerun" if click else "ignore",
         selection_mode="points",
         config={"displaylogo": False, "showSendToCloud": False},
     )
@@ -162,16 +199,28 @@ def show(
         hint = "The numbers of the figure" + (". Choose a row (Shift + Space) instead of a point" if by else "")
         shown = st.toggle("Table", key=f"{name}-table", help=hint)
         files(table, f"{run.run_id}_{name}", drawing.figure)
-    points = event["selection"]["points"] if click else []
-    chosen = [p["customdata"] for p in points if "customdata" in p]
+    chosen = _customdata(event) if click else []
     if shown and by:
-        rows = show_table(table, key=f"{name}-rows", on_select="rerun", selection_mode="single-row")["selection"][
-            "rows"
-        ]
-        return chosen + [table[list(by)].iloc[row].tolist() for row in rows if row < min(MOST_ROWS, len(table))]
+        return chosen + _chosen_rows(table, name, by)
     if shown:
         show_table(table)
     return chosen
+
+
+def _chosen_rows(table: pd.DataFrame, name: str, by: Sequence[str]) -> list[Any]:
+    """The table, to choose a row of: what its columns `by` say there."""
+    event = show_table(table, key=f"{name}-rows", on_select="rerun", selection_mode="single-row")
+    rows = [row for row in event["selection"]["rows"] if row < min(MOST_ROWS, len(table))]
+    return table[list(by)].iloc[rows].to_numpy().tolist()
+
+
+def _customdata(event: Any) -> list[Any]:
+    return [p["customdata"] for p in event["selection"]["points"] if "customdata" in p]
+
+
+def _clicked(name: str, on_click: Callable[[Any], None]) -> None:
+    for chosen in _customdata(st.session_state[name])[:1]:
+        on_click(chosen)
 
 
 def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
@@ -185,6 +234,18 @@ def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
             label, make, f"{name}.{ending}", mime, key=f"{name}-{ending}", type="tertiary", on_click="ignore",
             icon=":material/download:", help=f"{'The figure' if ending == 'html' else 'The table'} as {label}",
         )  # fmt: skip
+
+
+def json_file(make: Callable[[], dict[str, Any]], name: str) -> None:
+    """A download button for a record, which is made when it is asked for."""
+
+    def whole() -> bytes:
+        return json.dumps(make(), ensure_ascii=False, indent=1, allow_nan=False).encode()
+
+    st.download_button(
+        "JSON", whole, f"{name}.json", "application/json", key=f"{name}-json", on_click="ignore",
+        icon=":material/download:", help="All that is known of this instance, as JSON",
+    )  # fmt: skip
 
 
 MOST_ROWS = 1000

@@ -183,7 +183,8 @@ def by_metric(rates: pd.DataFrame, points: pd.DataFrame, other: str, coefficient
     rows |= {"r": found.value, "low": found.low, "high": found.high, "p": found.p}
     rows |= {"p_holm": holm(found.p), "p_bh": benjamini_hochberg(found.p), "p_best": found.p_best, "n": found.n}
     order = {metric: i for i, metric in enumerate(dict.fromkeys(rates["metric"]))}
-    return pd.DataFrame(rows).sort_values("metric", key=lambda m: m.map(order), kind="stable", ignore_index=True)
+    key = [2 * order[metric] + (rule == "mean") for metric, rule in zip(rows["metric"], rows["rule"], strict=True)]
+    return pd.DataFrame(rows).iloc[np.argsort(key)].reset_index(drop=True)
 
 
 def published_points(task: str, metric: str, rule: str, layer: int = 0) -> pd.DataFrame:

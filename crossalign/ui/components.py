@@ -11,12 +11,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
 from crossalign.figures.theme import p_value
@@ -26,6 +27,8 @@ from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+
+PAGES = "pages/views"
 
 COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 
@@ -119,6 +122,13 @@ def copy_link() -> None:
         st.caption("Opens this view in any session on this cache.")
 
 
+def link(page: str, query: dict[str, str], label: str = "") -> None:
+    """A link to another page of the app that opens a certain view; nothing where the app has no such page."""
+    with suppress(StreamlitPageNotFoundError):
+        label = label or f"Look at {page}"
+        st.page_link(f"{PAGES}/{page}.py", label=label, icon=":material/arrow_forward:", query_params=query)
+
+
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 
@@ -179,9 +189,9 @@ def show(
     Args:
         name: of the files, after the run's id; also the key of the chart, so it occurs once per page.
         click: whether points can be chosen; then call inside a fragment.
-        by: columns of the table that say what customdata says; then a row can be chosen, too, for the keyboard.
         on_click: gets the customdata of a point that was chosen, before the page runs again; it may set the session's
             value of a control.
+        by: columns of the table that say what customdata says; then a row can be chosen, too, for the keyboard.
 
     Returns:
         The customdata of the chosen points and rows; empty without `click`.
@@ -200,17 +210,14 @@ def show(
         shown = st.toggle("Table", key=f"{name}-table", help=hint)
         files(table, f"{run.run_id}_{name}", drawing.figure)
     chosen = _customdata(event) if click else []
-    if shown and by:
-        return chosen + _chosen_rows(table, name, by)
-    if shown:
-        show_table(table)
-    return chosen
+    return chosen + _chosen_rows(table, name, by) if shown else chosen
 
 
 def _chosen_rows(table: pd.DataFrame, name: str, by: Sequence[str]) -> list[Any]:
-    """The table, to choose a row of: what its columns `by` say there."""
-    event = show_table(table, key=f"{name}-rows", on_select="rerun", selection_mode="single-row")
-    rows = [row for row in event["selection"]["rows"] if row < min(MOST_ROWS, len(table))]
+    """Shows the table; where columns `by` are given a row of it can be chosen, and what they say there is returned."""
+    choose = {"on_select": "rerun", "selection_mode": "single-row"} if by else {}
+    event = show_table(table, key=f"{name}-rows", **choose)
+    rows = [row for row in event["selection"]["rows"] if row < min(MOST_ROWS, len(table))] if by else []
     return table[list(by)].iloc[rows].to_numpy().tolist()
 
 
@@ -276,15 +283,6 @@ def columns() -> dict[str, Any]:
         "tie_rate": number("ties", format="%.3f"),
         "loglik_margin": number("log-prob. margin", format="%.3f", help="mean, in nats"),
     }
-
-
-def estimate_columns(value: str, label: str) -> dict[str, Any]:
-    """How a table of one estimate with interval, p values and n is shown."""
-    number = st.column_config.NumberColumn
-    ps = {"p": "p", "p_holm": "p, Holm", "p_bh": "p, Benjamini–Hochberg", "p_best": "p, best of all"}
-    config = {name: number(text, format="%.4f") for name, text in ps.items()}
-    ends = {"low": number("95 % from", format="%.2f"), "high": number("to", format="%.2f")}
-    return config | ends | {value: number(label, format="%.2f")}
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -27,6 +27,7 @@ MOST_LANGUAGES = 12
 def choose_run(label: str = "Run", key: str = "run") -> RunTables:
     """The run to look at, in the side bar. Ends the page with the next step where the cache holds none."""
     runs, problems = data.overview()
+    runs = runs[runs["kind"] == "alignment"] if len(runs) else runs
     if runs.empty:
         components.empty_cache(problems)
         st.stop()

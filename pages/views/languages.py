@@ -1,6 +1,5 @@
 """Languages: does alignment go with accuracy over languages, at which layers, and does it hang on single languages?"""
 
-import pandas as pd
 import streamlit as st
 
 from crossalign import reference, relations
@@ -8,6 +7,7 @@ from crossalign.figures import correlation as more_figures
 from crossalign.figures import languages as figures
 from crossalign.figures.theme import Measure
 from crossalign.ui import address, analyses, components, controls, data, selection
+from crossalign.ui.estimates import show_estimates
 
 COLOURS = {"none": "nothing", "script": "script", "family": "family", "resource_level": "resource level"}
 
@@ -47,13 +47,8 @@ def scatter() -> None:
     st.caption("Click a point, or open the table and choose a row, to see the instances of the language.")
 
 
-def table(rows: pd.DataFrame, label: str, name: str) -> None:
-    components.show_table(rows, column_config=components.estimate_columns("r", label), key=name)
-    components.files(rows, f"{run.run_id}_{name}")
-
-
 scatter()
-table(estimates, "coefficient", "coefficients")
+show_estimates(estimates, "r", "value", "coefficients", run)
 st.caption(
     "p by permutation of the languages; with a fact on the languages held fixed, by a t test on what a linear fit leaves."
 )
@@ -65,7 +60,7 @@ if pair_name != "training":
     drawing = more_figures.correlation_by_layer(layers.table, best=layers.best, threshold=layers.threshold, label=label)
     components.show(drawing, layers.table, "correlation-by-layer", run)
     st.subheader("Every metric")
-    table(metrics, coefficient.title(), "metrics")
+    show_estimates(metrics, "r", coefficient.title(), "metrics", run)
     st.caption("The corrected p answer for having looked at all rows of this table.")
 st.subheader("Without each language")
 without = relations.influence(points, pair, coefficient)
@@ -77,6 +72,7 @@ if controls.choose_switch(f"Beside {reference.MODEL}", "published"):
     both = analyses.with_published(run, chosen, task)
     drawing = figures.scatter(both, measures["rate"], figures.ACCURACY, colour="model", ranks=ranks)
     components.show(drawing, both, "published-languages", run)
-    table(relations.coefficients_by_model(both, relations.PAIRS["accuracy"]), "coefficient", "published-coefficients")
+    found = relations.coefficients_by_model(both, relations.PAIRS["accuracy"])
+    show_estimates(found, "r", "value", "published-coefficients", run)
     st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]}"))
 components.provenance(run)

@@ -6,6 +6,7 @@ import streamlit as st
 from crossalign import profiles, reference
 from crossalign.figures import layers as figures
 from crossalign.ui import address, analyses, components, controls, data, selection
+from crossalign.ui.estimates import show_estimates
 
 QUANTITIES = {"rate": "alignment rate", "margin": "mean alignment margin"}
 SPLITS = {"cohort": "by cohort", "metric": "by metric"}
@@ -59,8 +60,7 @@ elif found is None:
 else:
     drawing = figures.curves(found.curves, depth, series="cohort", value=value, label=title, intervals=intervals)
     components.show(drawing, found.curves, "by-cohort", run)
-    components.show_table(found.deltas, column_config=components.estimate_columns("delta", "Δ"), key="deltas")
-    components.files(found.deltas, f"{run.run_id}_deltas")
+    show_estimates(found.deltas, "delta", "Δ", "deltas", run)
     st.caption("Δ: alignment rate where pivot and language are answered right, minus that where only the pivot is.")
 st.subheader("Peak layers")
 components.show_table(peaks, key="peaks")

@@ -116,6 +116,16 @@ def cohort_curves(
     return pd.concat(found, ignore_index=True)
 
 
+def cohort_sizes_in_words(curves: pd.DataFrame) -> str:
+    """How many instances each cohort has, at the layer where most are defined.
+
+    Args:
+        curves: from `cohort_curves`.
+    """
+    sizes = curves.groupby("cohort", sort=False)["n"].max()
+    return "n: " + ", ".join(f"{name} {n:,}" for name, n in sizes.items())
+
+
 def deltas(
     margins: Margins, pivot_correct: Float[np.ndarray, "instance"], correct: Float[np.ndarray, "instance"], groups: Groups
 ) -> pd.DataFrame:  # fmt: skip
@@ -124,7 +134,7 @@ def deltas(
     Columns choice, layer (null where it differs), delta, low, high, p, test, n (instances of both cohorts). The rows: the
     layer with the highest rate of all instances, tested on the same instances as in the paper (one-sided, instances
     independent); the layer chosen like that on one half of the groups and tested on the other, over 20 splits; the layer
-    with the most extreme difference, p corrected by the largest of each permutation.
+    with the most extreme difference, p corrected by the largest of each permutation, its interval not.
 
     Args:
         margins: of one language and metric.
@@ -146,7 +156,18 @@ def deltas(
     if (best := all_layers.best) is not None:
         value, low, high = (float(c[best]) for c in (all_layers.value, all_layers.low, all_layers.high))
         p = float(all_layers.p_best[best])
-        rows.append(("most different layer", best, value, low, high, p, "two-sided, best of all layers", all_layers.n))
+        rows.append(
+            (
+                "most different layer",
+                best,
+                value,
+                low,
+                high,
+                p,
+                "two-sided, best of all layers (interval: that layer alone)",
+                all_layers.n,
+            )
+        )
     names = ["choice", "layer", "delta", "low", "high", "p", "test", "n"]
     return pd.DataFrame(rows, columns=names).astype({"layer": "Int16"})
 

@@ -163,6 +163,18 @@ def by_layer(rates: pd.DataFrame, points: pd.DataFrame, other: str, coefficient:
     return LayerCorrelations(table, found.threshold, best.rename(columns={"p_best": "p"}))
 
 
+def best_layer_in_words(found: LayerCorrelations) -> str:
+    """The best layer with its interval, its corrected p and n; or why there is none."""
+    if found.best.empty:
+        return "No layer has a defined correlation."
+    row = found.table.set_index("layer").loc[found.best["layer"].iloc[0]]
+    return (
+        f"Best layer: {found.best['layer'].iloc[0]}, r = {row['r']:.2f} [{row['low']:.2f}, {row['high']:.2f}], "
+        f"n = {row['n']:.0f} languages; p = {row['p_best']:.4f} corrected for having looked at {len(found.table)} layers "
+        f"(p = {row['p']:.4f} had it been named beforehand)."
+    )
+
+
 def by_metric(rates: pd.DataFrame, points: pd.DataFrame, other: str, coefficient: str = "pearson") -> pd.DataFrame:
     """Every metric, at each language's best layer and as mean over layers, against another quantity.
 

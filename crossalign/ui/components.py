@@ -279,6 +279,7 @@ def columns() -> dict[str, Any]:
         "low": number("rate: 95 % from", format="%.3f"),
         "high": number("rate: to", format="%.3f"),
         "relabelled_rate": number("relabelled", format="%.3f", help="the same rule when no pair is a translation"),
+        "relative_depth": number("relative depth", format="%.2f", help="layer / last layer"),
         "mean_rate": number("mean over layers", format="%.3f"),
         "tie_rate": number("ties", format="%.3f"),
         "loglik_margin": number("log-prob. margin", format="%.3f", help="mean, in nats"),

@@ -16,9 +16,10 @@ run = selection.choose_run()
 components.run_header(run)
 chosen = selection.choose(run, "layer", "filters")
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    pair_name = controls.choose_one(
-        "Compare", relations.known_pairs(run.languages), "pair", format_func=lambda name: relations.PAIRS[name].label
-    )
+    pairs = relations.known_pairs(run.languages)
+    pair_name = pairs[0]
+    if len(pairs) > 1:
+        pair_name = controls.choose_one("Compare", pairs, "pair", format_func=lambda p: relations.PAIRS[p].label)
     ranks = controls.choose_one("Scale", ("values", "ranks"), "scale") == "ranks"
     colour = controls.choose_one("Colour by", tuple(COLOURS), "colour", format_func=COLOURS.__getitem__)
 pair = relations.PAIRS[pair_name]
@@ -27,15 +28,13 @@ coefficient = "spearman" if ranks else "pearson"
 rate = f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}"
 measures = {"accuracy": figures.ACCURACY, "rate": Measure("rate", rate, "low", "high")}
 measures["training_share"] = Measure("training_share", "Share of the training text", digits=4)
-
-
 estimates = analyses.coefficients(run, chosen, pair_name)
 whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_fixed"] == "")].iloc[0]
 
 
 @st.fragment
 def scatter() -> None:
-    note = f"{coefficient.title()} r = {components.estimate(*whole[['r', 'low', 'high', 'n']])} languages"
+    note = f"{coefficient.title()} r = {components.estimate(*whole[['r', 'low', 'high']], int(whole['n']))} languages"
     drawing = figures.scatter(
         points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
         fit=relations.fitted_line(points, pair, ranks), note=note,
@@ -57,8 +56,12 @@ if pair_name != "training":
     layers, metrics = analyses.by_layer(run, chosen, pair.other, coefficient)
     st.subheader("At each layer")
     label = f"{coefficient.title()} r with {against}"
-    drawing = more_figures.correlation_by_layer(layers.table, best=layers.best, threshold=layers.threshold, label=label)
+    drawn = layers.table.assign(metric=selection.metric_label(chosen.metric))
+    drawing = more_figures.correlation_by_layer(
+        drawn, series="metric", best=layers.best, threshold=layers.threshold, label=label
+    )
     components.show(drawing, layers.table, "correlation-by-layer", run)
+    st.caption(relations.best_layer_in_words(layers))
     st.subheader("Every metric")
     show_estimates(metrics, "r", coefficient.title(), "metrics", run)
     st.caption("The corrected p answer for having looked at all rows of this table.")

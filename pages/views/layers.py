@@ -51,20 +51,21 @@ title = f"{run.name(language)}, {label}"
 found = analyses.cohort_curves(run, chosen, language, value) if split == "cohort" else None
 if split == "metric":
     table = analyses.metric_curves(run, chosen, language)
-    drawing = figures.curves(
-        table, depth, series="metric", label=f"{run.name(language)}, alignment rate", intervals=intervals
-    )
+    drawn = {"series": "metric", "label": f"{run.name(language)}, alignment rate", "intervals": intervals}
+    drawing = figures.curves(table, depth, highlight=run.metrics if intervals else (), relabelled=False, **drawn)
     components.show(drawing, table, "by-metric", run)
 elif found is None:
     st.info(components.plain(f"This run holds no decisions on single instances for {run.name(language)}."))
 else:
     drawing = figures.curves(found.curves, depth, series="cohort", value=value, label=title, intervals=intervals)
     components.show(drawing, found.curves, "by-cohort", run)
+    st.caption(f"{profiles.cohort_sizes_in_words(found.curves)}.")
     show_estimates(found.deltas, "delta", "Δ", "deltas", run)
     st.caption("Δ: alignment rate where pivot and language are answered right, minus that where only the pivot is.")
 st.subheader("Peak layers")
 components.show_table(peaks, key="peaks")
-components.files(peaks, f"{run.run_id}_peaks")
+with st.container(horizontal=True, gap="small"):
+    components.files(peaks, f"{run.run_id}_peaks")
 st.caption(
     "The peak is chosen on the instances it is shown for, so its rate is optimistic; compare the relabelled rate."
 )

@@ -9,6 +9,10 @@ page = st.navigation(
     {
         "": [
             st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/views/languages.py", title="Languages", icon=":material/language:"),
+            st.Page("pages/views/layers.py", title="Layers", icon=":material/layers:"),
+            st.Page("pages/views/instances.py", title="Instances", icon=":material/list:"),
+            st.Page("pages/views/instance.py", title="Instance", visibility="hidden"),
         ],
     }
 )

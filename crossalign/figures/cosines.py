@@ -17,6 +17,9 @@ Cosines = Float[np.ndarray, "option option"]
 PANELS = ("pivot × language", "within the pivot", "within the language")
 
 
+COMPARED = ("dali", "dali_s", "dali_rowwise", "dali_gold")
+"""Metrics that compare the options of an instance."""
+
 MATCH, RIVAL = "●", "▲"
 """Signs of the two cells that decide, in the cells and in the sentence."""
 

@@ -12,25 +12,24 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from crossalign import scoring
+from crossalign.statistics import COHORTS, cohorts
 from crossalign.store import parts
 from crossalign.store.runs import Run
-
-COHORTS = ("EC-XC", "EC-XW", "EW-XC", "EW-XW")
-"""Right or wrong in the pivot (E) and in the language (X)."""
 
 
 def outcomes(run: Run, codes: Sequence[str]) -> pd.DataFrame:
     """One row per instance of some languages, one after the other, with the outcome in the pivot beside it.
 
     Columns language (categorical), instance_id, group, gold, prediction (from 0), correct (1, 0, NaN), logprob_margin
-    (nats), pivot_correct (joined on instance_id) and cohort (one of `COHORTS`). Null where undefined, as in a task
+    (nats), pivot_correct (joined on instance_id) and cohort (one of `statistics.COHORTS`). Null where undefined, as in a task
     without options.
     """
     pivot = _with_predictions(run, [run.spec.pivot])
     frame = _with_predictions(run, codes)
     rows = pd.Index(pivot["instance_id"]).get_indexer(pd.Index(frame["instance_id"]))
     pivot_correct = np.where(rows < 0, np.nan, pivot["correct"].to_numpy()[rows])
-    return frame.assign(pivot_correct=pivot_correct, cohort=cohorts(pivot_correct, frame["correct"].to_numpy()))
+    cohort = cohorts(pivot_correct, frame["correct"].to_numpy())
+    return frame.assign(pivot_correct=pivot_correct, cohort=pd.Categorical.from_codes(cohort, categories=COHORTS))
 
 
 def _with_predictions(run: Run, codes: Sequence[str]) -> pd.DataFrame:
@@ -61,14 +60,3 @@ def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.nda
     """
     known = (~np.isnan(decided)).sum(axis=0)
     return np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)
-
-
-def cohorts(pivot_correct: Float[np.ndarray, "instance"], correct: Float[np.ndarray, "instance"]) -> pd.Categorical:
-    """The cohort of each instance.
-
-    >>> list(cohorts(np.array([1.0, 1.0, 0.0, np.nan]), np.array([1.0, 0.0, 1.0, 1.0])))
-    ['EC-XC', 'EC-XW', 'EW-XC', nan]
-    """
-    undefined = np.isnan(pivot_correct) | np.isnan(correct)
-    codes = np.where(undefined, -1, 2 * (pivot_correct != 1) + (correct != 1))
-    return pd.Categorical.from_codes(codes, categories=list(COHORTS))

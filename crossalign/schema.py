@@ -121,11 +121,11 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """Hexadecimal digest of the fields that can change a number (the model's display name cannot)."""
-        fields = asdict(self)
-        del fields["model"]
+        others = asdict(self)
+        del others["model"]
         if self.translation is None:
-            del fields["translation"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+            del others["translation"]
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
     @property
     def short_digest(self) -> str:

@@ -166,6 +166,7 @@ def _overview_row(run: Run) -> dict[str, Any]:
     wanted = run.facts.get("languages") or done
     return {
         "run": run.folder.name,
+        "kind": spec.kind,
         "model": spec.model_name,
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
@@ -183,7 +184,7 @@ def _overview_row(run: Run) -> dict[str, Any]:
 def overview() -> tuple[pd.DataFrame, list[str]]:
     """One row per readable run, newest first, and a sentence for each run that cannot be read.
 
-    Columns run, model, task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
+    Columns run, kind ("alignment" or "translation"), model, task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
     unfinished.
     """
     cache = cache_folder()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +95,13 @@ class RunTables:
     def facts(self) -> dict[str, Any]:
         return self.run.facts
 
-    @property
+    @cached_property
     def codes(self) -> list[str]:
         """Complete languages but the pivot, in the order of their English names."""
         others = self.languages[self.languages["language"] != self.spec.pivot]
         return others.sort_values("name")["language"].tolist()
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """Alignment metrics of the run."""
         return list(dict.fromkeys(self.rates["metric"]))
@@ -123,7 +124,7 @@ class RunTables:
         except KeyError:
             return code
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
         """Code → English name."""
         return dict(zip(self.languages["language"], self.languages["name"], strict=True))

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import effects
+from crossalign.effects import Pooled
 from crossalign.figures.theme import p_value
 from crossalign.statistics import Estimate
 from crossalign.ui.data import RunTables, Selection, Version, load_run
@@ -39,11 +40,10 @@ def points_of(run: RunTables, selection: Selection, language: str) -> pd.DataFra
 
 
 class Effects(NamedTuple):
-    """An effect per language, over all of them, and whether they share it (p of homogeneity, NaN but for odds ratios)."""
+    """An effect per language and over all of them."""
 
     languages: pd.DataFrame
-    pooled: Estimate
-    homogeneity: float
+    pooled: Pooled
 
 
 @st.cache_resource(max_entries=12, show_spinner="Testing every language …")
@@ -52,8 +52,7 @@ def _effects(folder: Path, version: Version, chosen: View, effect: str) -> Effec
     points = all_instance_points(run, _selected(run, chosen))
     found = effects.by_language(points, effect)
     found.insert(1, "name", [run.name(code) for code in found["language"]])
-    same = effects.homogeneity(points) if effect == "odds_ratio" else float("nan")
-    return Effects(found, effects.over_languages(points, effect), same)
+    return Effects(found, effects.over_languages(points, effect))
 
 
 def effects_of(run: RunTables, selection: Selection, effect: str) -> Effects:
@@ -63,15 +62,15 @@ def effects_of(run: RunTables, selection: Selection, effect: str) -> Effects:
 
 def summary(found: Effects, short: str, language: str, name: str) -> dict[str, tuple[Estimate, str]]:
     """The effect of one language and the pooled one, for `components.numbers_in_a_row`."""
-    rows = found.languages[found.languages["language"] == language]
-    many = len(found.languages)
-    said = {}
-    for row in rows.itertuples():
-        one = Estimate(row.estimate, row.low, row.high, row.p, row.n)
-        said[f"{short}: {name}"] = (one, f" ({row.p_holm:.3f} corrected for {many} languages)" if many > 1 else "")
+    many, said = len(found.languages), {}
+    for row in found.languages[found.languages["language"] == language].itertuples():
+        corrected = (
+            f"; {p_value(row.p_holm)} corrected for {many} languages" if many > 1 and not math.isnan(row.p_holm) else ""
+        )
+        said[f"{short}: {name}"] = (Estimate(row.estimate, row.low, row.high, row.p, row.n), corrected)
     if many > 1:
-        same = "" if math.isnan(found.homogeneity) else f"; one odds ratio for all: {p_value(found.homogeneity)}"
-        said[f"{short}: within languages, all {many}"] = (found.pooled, same)
+        (estimate, same), label = found.pooled, f"{short}: within languages, all {many}"
+        said[label] = (estimate, "" if math.isnan(same) else f"; the same in all: {p_value(same)}")
     return said
 
 
@@ -100,5 +99,5 @@ def _curves(folder: Path, version: Version, metric: str, pooling: str, language:
 
 
 def curves_of(run: RunTables, selection: Selection, language: str, by: str) -> pd.DataFrame:
-    """Alignment rate by layer of right and wrong instances (by "correct") or of cohorts; see `effects.rates_by_layer`."""
+    """Alignment rate by layer of right and wrong instances (by "correct"), of cohorts or of languages; see `effects.rates_by_layer`."""
     return _curves(run.run.folder, run.version, selection.metric, selection.pooling, language, by)

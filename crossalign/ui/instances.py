@@ -191,6 +191,6 @@ def record_of(run: RunTables, selection: Selection, language: str, row: int) -> 
 
 
 def _known(run: RunTables, code: str) -> str:
-    if code not in set(run.languages["language"]):
+    if code not in run.names:
         raise UserError(f"This run has no language {code!r}.")
     return code

@@ -12,7 +12,12 @@ from crossalign.instance_record import Option, Side, letter
 
 GOLD, PREDICTED = "★ gold", "▶ predicted"
 
-VERDICTS = {True: "✓ right", False: "✗ wrong", None: "– not answered"}
+VERDICTS = {
+    True: ":material/check_circle: right",
+    False: ":material/cancel: wrong",
+    None: ":material/help: not answered",
+}
+"""Sign and word, in Markdown."""
 
 LONG = 1500
 """Signs from which a text gets a box of its own to scroll in."""

@@ -26,7 +26,7 @@ links = st.container(horizontal=True)
 for column, side in zip(st.columns(2), sides, strict=False):
     with column:
         role = "pivot" if side.language == run.spec.pivot else "language"
-        st.subheader(components.plain(f"{side.name} ({role}): {reading.VERDICTS[side.correct]}"))
+        st.subheader(f"{components.plain(side.name)} ({role}) {reading.VERDICTS[side.correct]}")
         reading.show_text(side.text, side)
         if side.prompt:
             with st.expander("Scored prompt"):

@@ -39,7 +39,7 @@ with left:
     columns = ["language", "instance_id", "correct", "cohort", "aligned", "margin", "layers_aligned", "logprob_margin"]
     components.show(drawn, points[columns], "distribution", run)
 with right:
-    series = "cohort" if by == "cohort" else "correct"
+    series = {None: "language", "cohort": "cohort"}.get(by, "correct")
     curves = effects.curves_of(run, chosen, whose, series)
     depth = layers.Depth(run.n_layers)
     components.show(layers.curves(curves, depth, series=series, relabelled=False), curves, "by-layer", run)
@@ -58,11 +58,18 @@ else:
     left, right = st.columns(2)
     with left:
         counts = library.crossed(points)
+        st.caption(
+            components.plain(f"Instances of {name} at layer {layer}" if scope == "one" else f"Instances of {whose}")
+        )
         components.show(association.two_by_two(counts), counts, "crossed", run)
     with right:
-        pooled = pd.DataFrame([("all languages", *found.pooled)], columns=["name", "estimate", "low", "high", "p", "n"])
+        st.caption(components.plain(about.label))
+        pooled = pd.DataFrame(
+            [("all languages", *found.pooled.estimate)], columns=["name", "estimate", "low", "high", "p", "n"]
+        )
         drawn = association.forest(found.languages, about.label, null=about.null, log=about.log, pooled=pooled)
         components.show(drawn, found.languages, "forest", run, on_click=selection.go_to_language)
+    st.caption("Accuracy of aligned and of not aligned instances, language by language")
     accuracies = effects.accuracies_of(run, chosen)
     drawn = association.aligned_versus_not(accuracies)
     components.show(drawn, accuracies, "aligned-or-not", run, on_click=selection.go_to_language)

@@ -38,6 +38,7 @@ ORDER = (
     "figures findings",
     "translation_commands",
     "commands",
+    "jobs",
     "ui",
     "__main__",
 )

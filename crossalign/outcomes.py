@@ -4,74 +4,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from crossalign import scoring
+from crossalign import accuracy, scoring
+from crossalign.statistics import COHORTS, cohorts
 from crossalign.store import parts
 from crossalign.store.runs import Run
 
-COHORTS = ("EC-XC", "EC-XW", "EW-XC", "EW-XW")
-"""Right or wrong in the pivot (E) and in the language (X)."""
 
+def outcomes(run: Run, codes: Sequence[str]) -> pd.DataFrame:
+    """One row per instance of some languages, one after the other, with the outcome in the pivot beside it.
 
-def outcomes(run: Run, code: str) -> pd.DataFrame:
-    """One row per instance of a language: instance_id, group, gold, prediction, correct (1, 0, NaN), logprob_margin.
-
-    Gold and prediction count from 0 and are null where there is none, as in a task without options.
+    Columns language (categorical), instance_id, group, gold, prediction (from 0), correct (1, 0, NaN), logprob_margin
+    (nats), pivot_correct (joined on instance_id) and cohort (one of `statistics.COHORTS`). Null where undefined, as in a task
+    without options. Where a language came with the pivot's version of its own items, its pivot_correct is of these.
     """
-    manifest = run.manifest(code)
-    table = parts.read_table(run, code, "instances.parquet", ["instance_id", "group", "gold"])
-    frame = table.to_pandas().astype({"gold": "Int8"})
-    empty = np.full(len(frame), np.nan)
-    if manifest is None or not manifest.n_options:
-        return frame.assign(prediction=pd.array(empty, dtype="Int8"), correct=empty, logprob_margin=empty)
-    scores = parts.read_table(run, code, "scores.parquet", ["loglik"])
-    logliks = scores["loglik"].to_numpy().reshape(-1, manifest.n_options)
-    gold = frame["gold"].to_numpy(np.int64)
+    pivot = _side(run, run.spec.pivot) if run.spec.pivot in run.languages() else None
+    sides = [_side(run, code) for code in codes]
+    beside = [_pivot_correct(run, code, side, pivot) for code, side in zip(codes, sides, strict=True)]
+    columns = {name: np.concatenate([getattr(s, name) for s in sides]) for name in _Side._fields}
+    names = np.repeat(np.arange(len(codes)), [len(side.instance_id) for side in sides])
+    frame = pd.DataFrame({"language": pd.Categorical.from_codes(names, categories=list(codes)), **columns})
+    frame = frame.astype({"gold": "Int8", "prediction": "Int8", "instance_id": "str", "group": "str"})
+    pivot_correct = np.concatenate(beside)
+    cohort = cohorts(pivot_correct, frame["correct"].to_numpy())
+    return frame.assign(pivot_correct=pivot_correct, cohort=pd.Categorical.from_codes(cohort, categories=COHORTS))
+
+
+class _Side(NamedTuple):
+    """The instances of a part, in order; NaN where undefined."""
+
+    instance_id: np.ndarray
+    group: np.ndarray
+    gold: np.ndarray
+    prediction: np.ndarray
+    correct: np.ndarray
+    logprob_margin: np.ndarray
+
+
+def _side(run: Run, code: str, side: str = "") -> _Side:
+    table = parts.read_table(run, code, f"{side}instances.parquet", ["instance_id", "group", "gold"])
+    ids, group, gold = (table[name].to_numpy() for name in ("instance_id", "group", "gold"))
+    gold, undefined = gold.astype(float), np.full(len(table), np.nan)
+    logliks = accuracy.logliks(run, code, side=side, ids=ids.tolist())
+    if logliks is None:
+        return _Side(ids, group, gold, undefined, undefined, undefined)
+    known = ~np.isnan(gold)
+    index = np.where(known, gold, 0).astype(np.int64)
     predicted = scoring.prediction(logliks)
-    return frame.assign(
-        prediction=pd.array(np.where(predicted < 0, np.nan, predicted), dtype="Int8"),
-        correct=scoring.correct(logliks, gold),
-        logprob_margin=scoring.logprob_margin(logliks, gold),
+    correct, margin = scoring.correct(logliks, index), scoring.logprob_margin(logliks, index)
+    return _Side(
+        ids,
+        group,
+        gold,
+        np.where(predicted < 0, np.nan, predicted),
+        np.where(known, correct, np.nan),
+        np.where(known, margin, np.nan),
     )
 
 
-def at_layer(
-    pivot: pd.DataFrame,
-    language: pd.DataFrame,
-    decided: Float[np.ndarray, "layer instance"],
-    margins: Float[np.ndarray, "layer instance"] | None,
-    layer: int,
-) -> pd.DataFrame:
-    """The outcomes of a language beside those of the pivot, and its alignment at one layer.
+def _pivot_correct(run: Run, code: str, side: _Side, pivot: _Side | None) -> np.ndarray:
+    """Whether the pivot is right on each instance of a language, joined on instance_id; NaN where that is unknown."""
+    if parts.has_file(run, code, "pivot_instances.parquet"):
+        pivot = _side(run, code, "pivot_")
+    if pivot is None or not len(pivot.instance_id):
+        return np.full(len(side.instance_id), np.nan)
+    rows = pd.Index(pivot.instance_id).get_indexer(pd.Index(side.instance_id))
+    return np.where(rows < 0, np.nan, pivot.correct[rows])
 
-    Adds pivot_correct, cohort (one of `COHORTS`, null where either is undefined), aligned (1, 0, NaN), margin (cosine
-    units; NaN without margins) and layers_aligned (share of the layers with a decision that are aligned).
 
-    Args:
-        pivot, language: from `outcomes`; joined on instance_id.
-        decided, margins: of one metric, instances in the order of `language`.
+def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "instance"]:
+    """Share of the layers at which each instance is aligned, of those with a decision; NaN where there is none.
+
+    >>> layers_aligned(np.array([[1.0, 0.0], [np.nan, 1.0], [0.0, 1.0]])).round(3).tolist()
+    [0.5, 0.667]
     """
     known = (~np.isnan(decided)).sum(axis=0)
-    share = np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)
-    pivot_correct = pivot.set_index("instance_id")["correct"].reindex(language["instance_id"]).to_numpy()
-    return language.assign(
-        pivot_correct=pivot_correct,
-        cohort=cohorts(pivot_correct, language["correct"].to_numpy()),
-        aligned=decided[layer],
-        margin=np.nan if margins is None else margins[layer],
-        layers_aligned=share,
-    )
-
-
-def cohorts(pivot_correct: Float[np.ndarray, "instance"], correct: Float[np.ndarray, "instance"]) -> pd.Categorical:
-    """The cohort of each instance.
-
-    >>> list(cohorts(np.array([1.0, 1.0, 0.0, np.nan]), np.array([1.0, 0.0, 1.0, 1.0])))
-    ['EC-XC', 'EC-XW', 'EW-XC', nan]
-    """
-    undefined = np.isnan(pivot_correct) | np.isnan(correct)
-    codes = np.where(undefined, -1, 2 * (pivot_correct != 1) + (correct != 1))
-    return pd.Categorical.from_codes(codes, categories=list(COHORTS))
+    return np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 SCHEMA_VERSION = 2
@@ -71,7 +71,7 @@ class Translation:
 
     Attributes:
         prompt: "plain" ("English: …" and "Spanish: …" on two lines), or "chat" (the tokenizer's template).
-        shots_from: split of the few-shot examples, "dev" or "test" (then they are left out).
+        shots_from: split of the few-shot examples, "dev" or "test" (then they are left out); "" without examples.
         length_ratio: a translation has at most `16 + length_ratio × characters of the source` tokens.
         bleu: tokenizer of BLEU, "flores200" or "by-script".
     """
@@ -121,11 +121,11 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """Hexadecimal digest of the fields that can change a number (the model's display name cannot)."""
-        fields = asdict(self)
-        del fields["model"]
+        others = asdict(self)
+        del others["model"]
         if self.translation is None:
-            del fields["translation"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+            del others["translation"]
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
     @property
     def short_digest(self) -> str:
@@ -186,6 +186,5 @@ class Manifest:
     @property
     def own_digest(self) -> str:
         """SHA-256 over the other fields: what `digest` must be."""
-        fields = asdict(self)
-        del fields["digest"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "digest"}
+        return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()

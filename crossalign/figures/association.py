@@ -1,5 +1,9 @@
 """How alignment and being right go together: the 2×2 table, accuracy of aligned against not, forests of effects."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import math
@@ -73,7 +77,8 @@ def _column(
     if not column:
         return
     name, gap, bottom = KNOWN["aligned", aligned].label, 0.004, 0.0
-    figure.add_annotation(text=f"{name}: {column:,}", x=left + width / 2, y=1, yanchor="bottom", showarrow=False)
+    side = {"x": 0, "xanchor": "left"} if aligned else {"x": 1, "xanchor": "right"}
+    figure.add_annotation(text=f"{name}: {column:,}", **side, y=1, yanchor="bottom", showarrow=False)
     for correct in (True, False):
         look, n = KNOWN["correct", correct], cell[aligned, correct]
         height = n / column
@@ -84,7 +89,7 @@ def _column(
             fillcolor=faded(look.colour, 0.35), line={"color": look.colour, "width": 1.5}, text=hover, hoverinfo="text",
             hoveron="fills", showlegend=False,
         )  # fmt: skip
-        if height * column / total > 0.01:
+        if width > 0.14 and height > 0.1:
             text = f"{look.label}<br><b>{n:,}</b> ({height:.0%})"
             figure.add_annotation(text=text, x=left + width / 2, y=bottom + height / 2, showarrow=False)
         bottom += height
@@ -148,7 +153,7 @@ def forest(
         *(_diamond(row, len(known) + i, border) for i, (_, row) in enumerate(pools.iterrows())),
     ]
     figure = canvas(traces, label, "", note="filled: interval leaves out no effect")
-    name_rows(figure, [*known["name"], *pools.get("name", [])])
+    name_rows(figure, [*known["name"], *(pools["name"] if len(pools) else ())])
     figure.update_layout(showlegend=False)
     if log:
         ticks = [m * 10.0**e for e in range(-4, 5) for m in (1, 2, 5)]

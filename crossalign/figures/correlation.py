@@ -1,5 +1,9 @@
 """How a correlation over languages behaves: over layers, and without each language."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import numpy as np
@@ -57,12 +61,12 @@ def correlation_by_layer(
     return Drawing(figure, spoken(f"{label} over languages by layer. {' '.join(words)}", 600))
 
 
-def _r(row: pd.Series) -> str:
+def _r(row: pd.Series | dict) -> str:
     return estimate(row["r"], row["low"], row["high"], 2)
 
 
 def _curve(part: pd.DataFrame, look: Style) -> go.Scatter:
-    hover = [f"layer {row['layer']}<br>r = {_r(row)}<br>n = {row['n']:,}" for _, row in part.iterrows()]
+    hover = [f"layer {row['layer']}<br>r = {_r(row)}<br>n = {row['n']:,}" for row in part.to_dict("records")]
     return go.Scatter(
         x=part["layer"].to_numpy(np.int16),
         y=numbers(part["r"]),

@@ -1,5 +1,9 @@
 """Distributions over instances: alignment margins, log-probability margins, shares of aligned layers."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +12,7 @@ import plotly.graph_objects as go
 
 from crossalign.figures import densities
 from crossalign.figures.marks import band, reference_line
-from crossalign.figures.theme import Drawing, Style, canvas, counted, empty, faded, groups, number, numbers, spoken
+from crossalign.figures.theme import Drawing, Style, canvas, counted, empty, faded, groups, numbers, short, spoken
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -44,7 +48,7 @@ def distribution(
             reference_line(figure, 0, "", across=True)
         else:
             reference_line(figure, 0, "")
-    words = "; ".join(f"{look.label}: median {number(np.median(v))}, n = {len(v):,}" for look, v in parts)
+    words = "; ".join(f"{look.label}: median {short(np.median(v))}, n = {len(v):,}" for look, v in parts)
     return Drawing(figure, spoken(f"{KINDS[kind]} of {label}. {words}.", 600))
 
 
@@ -74,7 +78,7 @@ def _histogram(parts: list[Group], label: str, share: bool, bins: int) -> go.Fig
         counts = np.histogram(values, edges)[0]
         height = counts / len(values) if share else counts
         hover = [
-            f"{number(a)} to {number(b)}<br>{look.label}: {c:,} of {len(values):,} ({c / len(values):.1%})"
+            f"{short(a)} to {short(b)}<br>{look.label}: {c:,} of {len(values):,} ({c / len(values):.1%})"
             for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)
         ]
         # Steps through the bins' edges; the hover text sits on markers at the bins' middles.
@@ -151,8 +155,8 @@ def _one_violin(place: int, look: Style, values: np.ndarray, grid: np.ndarray, s
     )  # fmt: skip
     low, q1, median, q3, high = np.quantile(values, QUANTILES)
     hover = (
-        f"{look.label}<br>median {number(median)}<br>half between {number(q1)} and {number(q3)}"
-        f"<br>90 % between {number(low)} and {number(high)}<br>mean {number(values.mean())}<br>n = {len(values):,}"
+        f"{look.label}<br>median {short(median)}<br>half between {short(q1)} and {short(q3)}"
+        f"<br>90 % between {short(low)} and {short(high)}<br>mean {short(values.mean())}<br>n = {len(values):,}"
     )
     bar = {"x": [place, place], "y": numbers([q1, q3]), "mode": "lines", "hoverinfo": "skip", "showlegend": False}
     mark = {"size": 11, "symbol": look.symbol, "color": look.colour, "line": {"width": 1.5, "color": "white"}}
@@ -185,8 +189,8 @@ def over_layers(
             traces.append(band(layers, q[0.05], q[0.95], look.colour, 0.08, legendgroup=look.label))
         traces.append(band(layers, q[0.25], q[0.75], look.colour, 0.18, legendgroup=look.label))
         hover = [
-            f"layer {layer}, {look.label}<br>median {number(row[0.5])}<br>half between {number(row[0.25])} and {number(row[0.75])}"
-            f"<br>90 % between {number(row[0.05])} and {number(row[0.95])}<br>n = {n[layer]:,}"
+            f"layer {layer}, {look.label}<br>median {short(row[0.5])}<br>half between {short(row[0.25])} and {short(row[0.75])}"
+            f"<br>90 % between {short(row[0.05])} and {short(row[0.95])}<br>n = {n[layer]:,}"
             for layer, row in q.iterrows()
         ]
         line, marker = (
@@ -207,7 +211,7 @@ def over_layers(
                 legendgroup=look.label,
             )
         )
-        words.append(f"{look.label}: median highest at layer {int(q[0.5].idxmax())}, {number(q[0.5].max())}")
+        words.append(f"{look.label}: median highest at layer {int(q[0.5].idxmax())}, {short(q[0.5].max())}")
     note = "line: median; bands: middle half" + (" and 90 %" if wide else "")
     figure = canvas(traces, "Layer (0 = embeddings)", label, 400, note)
     reference_line(figure, 0, "", across=True)

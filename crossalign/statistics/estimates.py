@@ -68,7 +68,16 @@ def rate(values: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instanc
     return Rate(p, *wilson(p, n / effect), n)
 
 
-def wilson(p: float, n: float) -> tuple[float, float]:
+def rate_of_counts(successes: float | int, n: float | int) -> Rate:
+    """`rate` of independent instances of which only the counts are known.
+
+    >>> rate_of_counts(3, 4) == rate(np.array([1.0, 1.0, 0.0, 1.0]))
+    True
+    """
+    return Rate(successes / n, *wilson(successes / n, n), int(n)) if n else Rate(math.nan, math.nan, math.nan, 0)
+
+
+def wilson(p: float, n: float | int) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion p; n > 0 may be an effective sample size, so need not be whole."""
     z2 = Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)

@@ -57,6 +57,11 @@ class ByLayer(NamedTuple):
             return None
         return int(np.lexsort((-np.abs(self.value), self.p_best))[0])
 
+    @property
+    def p_of_best(self) -> float:
+        """The corrected p of the best layer: the p of "somewhere there is something"; NaN where no layer is defined."""
+        return math.nan if self.best is None else float(self.p_best[self.best])
+
 
 def layer_correlations(
     rates: Float[np.ndarray, "language layer"],
@@ -69,7 +74,7 @@ def layer_correlations(
     """Correlation of alignment with accuracy over languages at each layer, with p for the best of all layers.
 
     Accuracies are permuted over languages, the same way for all layers. Languages with NaN anywhere are left out, so that
-    all layers speak of the same languages; a layer where all rates are equal is NaN. 80 ms for 122 languages and 33 layers.
+    all layers speak of the same languages; a layer where all rates are equal is NaN. 40 ms for 122 languages and 33 layers.
 
     Args:
         rates: alignment rate of each language at each layer.

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,10 @@ class Run:
         """Languages whose part is complete: the pivot first, then by code."""
         try:
             with os.scandir(self.folder / "parts") as entries:
-                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+                parts = [(entry.name, f"{entry.path}/manifest.json") for entry in entries if entry.name[0] != "."]
         except OSError:
             return []
-        found = [name for name in names if (self.part_folder(name) / "manifest.json").exists()]
+        found = [name for name, manifest in parts if os.access(manifest, os.F_OK)]
         return sorted(found, key=lambda c: (c != self.spec.pivot, c))
 
     @property
@@ -58,16 +59,24 @@ class Run:
         """The part's manifest, or None while the part is not complete."""
         path = self.part_folder(language) / "manifest.json"
         try:
-            manifest = Manifest(**read_json(path))
-        except FileNotFoundError:
+            status = path.stat()
+        except OSError:
             return None
-        except TypeError:
-            raise UserError(f"{path} has unknown fields: delete that part and run again.") from None
-        if manifest.schema_version != SCHEMA_VERSION:
-            raise UserError(f"{path} has schema {manifest.schema_version}, this version reads {SCHEMA_VERSION}.")
-        if manifest.digest != manifest.own_digest:
-            raise UserError(f"{path} has changed since it was written: delete that part and run again.")
-        return manifest
+        return _manifest(path, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _manifest(path: Path, changed: int, inode: int) -> Manifest:
+    """Reads a manifest; a page asks for the same one several times."""
+    try:
+        manifest = Manifest(**read_json(path))
+    except TypeError:
+        raise UserError(f"{path} has unknown fields: delete that part and run again.") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise UserError(f"{path} has schema {manifest.schema_version}, this version reads {SCHEMA_VERSION}.")
+    if manifest.digest != manifest.own_digest:
+        raise UserError(f"{path} has changed since it was written: delete that part and run again.")
+    return manifest
 
 
 def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, dict[str, Any]]]) -> Run:
@@ -85,18 +94,22 @@ def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, di
             return read_run(folder)
         for left in folder.glob(".run.json.*.tmp"):  # by killed processes
             left.unlink(missing_ok=True)
-        execution, facts = start()
-        record = {
-            "schema_version": SCHEMA_VERSION,
-            "run_id": spec.run_id,
-            "spec": asdict(spec),
-            "execution": asdict(execution),
-            "facts": facts,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "where": platform.node(),
-        }
-        write_json(path, record)
+        write_run(folder, spec, *start())
         return read_run(folder)
+
+
+def write_run(folder: Path, spec: RunSpec, execution: Execution, facts: dict[str, Any]) -> None:
+    """Writes a run's description, which makes the folder a run."""
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": spec.run_id,
+        "spec": asdict(spec),
+        "execution": asdict(execution),
+        "facts": facts,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "where": platform.node(),
+    }
+    write_json(folder / "run.json", record)
 
 
 def read_run(folder: Path) -> Run:

@@ -10,18 +10,22 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
+from crossalign.imported import missing
 from crossalign.schema import UserError
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+
+PAGES = "pages/views"
 
 COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 
@@ -49,12 +53,18 @@ def framed(page: StreamlitPage) -> Iterator[None]:
 
 
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Run id → label for a list: model, task and protocol; where these are equal, also the end of the id."""
-    short = [f"{r.model} · {r.task} · {r.protocol}" for r in runs.itertuples()]
-    return {
-        run: label if short.count(label) == 1 else f"{label} · {run.rsplit('_', 1)[-1][:6]}"
-        for run, label in zip(runs["run"], short, strict=True)
-    }
+    """Run id → label for a list: model and task; where several are equal, also the protocol, then the end of the id."""
+    labels = dict.fromkeys(runs["run"], "")
+    for more in (
+        lambda r: f"{r.model.rsplit('/', 1)[-1]} · {r.task}",
+        lambda r: f" · {r.protocol}",
+        lambda r: f" · {r.run.rsplit('_', 1)[-1][:6]}",
+    ):
+        taken = list(labels.values())
+        for row in runs.itertuples():
+            if taken.count(labels[row.run]) > 1 or not labels[row.run]:
+                labels[row.run] += more(row)
+    return labels
 
 
 def run_header(run: RunTables) -> None:
@@ -70,6 +80,8 @@ def run_header(run: RunTables) -> None:
     )
     if note := facts.get("note"):
         st.caption(plain(str(note)))
+    for sentence in missing(run.run):
+        st.caption(plain(sentence))
     if run.missing:
         st.info(
             plain(
@@ -100,11 +112,25 @@ def empty_cache(problems: list[str]) -> None:
 
 
 def only_pivot(run: RunTables) -> None:
-    """The run has no language but the pivot so far."""
+    """The run has no alignment: no language but the pivot so far, or imported accuracy alone."""
+    if run.codes:
+        st.info(
+            "Compute the same model and task with `crossalign run`, then add this accuracy to it with "
+            "`crossalign import lm-eval DIR --run RUN`.",
+            title="This run holds accuracy only, no alignment",
+        )
+        return
     st.info(
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
         title="Only the pivot is computed so far",
     )
+
+
+def link(page: str, query: dict[str, str], label: str = "") -> None:
+    """A link to another page of the app that opens a certain view; nothing where the app has no such page."""
+    with suppress(StreamlitPageNotFoundError):
+        label = label or f"Look at {page}"
+        st.page_link(f"{PAGES}/{page}.py", label=label, icon=":material/arrow_forward:", query_params=query)
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------
@@ -181,12 +207,12 @@ MOST_ROWS = 1000
 
 
 def show_table(table: pd.DataFrame, **settings: Any) -> Any:
-    """A table with at most 1,000 rows on screen and intervals in readable columns."""
+    """A table with at most 1,000 rows on screen, readable headings, and without columns that hold nothing."""
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} rows; the files hold all.")
-    known = {c: v for c, v in columns().items() if c in table}
-    config = known | settings.pop("column_config", {})
-    return st.dataframe(table.head(MOST_ROWS), hide_index=True, width="stretch", column_config=config, **settings)
+    shown = table.head(MOST_ROWS).dropna(axis="columns", how="all")
+    config = {c: v for c, v in columns().items() if c in shown} | settings.pop("column_config", {})
+    return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, **settings)
 
 
 def columns() -> dict[str, Any]:

@@ -154,7 +154,10 @@ def cache_version(cache: Path) -> Version:
 @st.cache_resource(max_entries=4, show_spinner="Reading the cache …")
 def _overview(cache: Path, version: Version) -> tuple[pd.DataFrame, list[str]]:
     runs, problems = list_runs(cache)
-    return pd.DataFrame([_overview_row(run) for run in runs]), problems
+    frame = pd.DataFrame([_overview_row(run) for run in runs])
+    if len(frame):
+        frame["computed"] = pd.to_datetime(frame["computed"], errors="coerce", utc=True)
+    return frame, problems
 
 
 def _overview_row(run: Run) -> dict[str, Any]:
@@ -162,13 +165,14 @@ def _overview_row(run: Run) -> dict[str, Any]:
     wanted = run.facts.get("languages") or done
     return {
         "run": run.folder.name,
+        "kind": spec.kind,
         "model": spec.model_name,
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "instances": run.facts.get("n"),
         "done": len(done),
         "wanted": len(set(wanted) | set(done)),
-        "computed": pd.to_datetime(run.facts["created"], errors="coerce", utc=True),
+        "computed": str(run.facts["created"]),
         "on": str(run.facts["where"]),
         "device": f"{spec.device}, {spec.dtype}",
         "languages": ", ".join(done),
@@ -179,7 +183,7 @@ def _overview_row(run: Run) -> dict[str, Any]:
 def overview() -> tuple[pd.DataFrame, list[str]]:
     """One row per readable run, newest first, and a sentence for each run that cannot be read.
 
-    Columns run, model, task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
+    Columns run, kind ("alignment" or "translation"), model, task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
     unfinished.
     """
     cache = cache_folder()
@@ -250,13 +254,25 @@ def curves(run: RunTables, selection: Selection, languages: tuple[str, ...] = ()
     return rates[chosen]
 
 
-def layer_of(run: RunTables, selection: Selection, language: str) -> int:
-    """The layer at which a language's instances are looked at: the fixed one, else the language's best layer.
+def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
+    """Language → the layer at which its instances are looked at: the fixed one, else the language's best layer.
 
-    The best layer is chosen over all instances of the language, so a rate or a test at it is optimistic.
+    The best layer is chosen over all instances of the language, so a rate or a test at it is optimistic. Filters on
+    languages do not matter here.
     """
-    points = language_points(run, selection)
-    row = points[points["language"] == language]
-    if row.empty:
-        raise UserError(f"{language} has no alignment in this run.")
-    return int(row["best_layer"].iloc[0]) if selection.rule in ("max", "mean") else int(row["layer"].iloc[0])
+    chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
+    points = _language_points(run.run.folder, run.version, *chosen)
+    layers = points["best_layer"] if selection.rule in ("max", "mean") else points["layer"]
+    return dict(zip(points["language"], layers.astype(int), strict=True))
+
+
+def layer_of(run: RunTables, selection: Selection, language: str) -> int:
+    """`layers_of` for one language.
+
+    Raises:
+        UserError: the language has no alignment, as the pivot.
+    """
+    layers = layers_of(run, selection)
+    if language not in layers:
+        raise UserError(f"{run.name(language)} has no alignment in this run.")
+    return layers[language]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +13,21 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import outcomes, tables
-from crossalign.alignment import aligned
+from crossalign.imported import Aligned, aligned_instances
 from crossalign.margins import Stored, read_margins
 from crossalign.schema import UserError
 from crossalign.store import parts
-from crossalign.ui.data import RunTables, Selection, Version, layer_of, load_run
+from crossalign.ui.data import RunTables, Selection, Version, layer_of, layers_of, load_run
 
 
-@st.cache_resource(max_entries=260, show_spinner=False)
-def _outcomes(folder: Path, version: Version, code: str) -> pd.DataFrame:
-    return outcomes.outcomes(load_run(folder, version).run, code)
+@st.cache_resource(max_entries=8, show_spinner="Reading the instances …")
+def _outcomes(folder: Path, version: Version, codes: tuple[str, ...]) -> pd.DataFrame:
+    return outcomes.outcomes(load_run(folder, version).run, codes)
 
 
-def outcomes_of(run: RunTables, language: str) -> pd.DataFrame:
-    """One row per instance, without texts: see `crossalign.outcomes.outcomes`."""
-    return _outcomes(run.run.folder, run.version, _known(run, language))
+def outcomes_of(run: RunTables, *languages: str) -> pd.DataFrame:
+    """One row per instance of each language, without texts and alignment: see `crossalign.outcomes.outcomes`."""
+    return _outcomes(run.run.folder, run.version, tuple(_known(run, code) for code in languages))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -50,47 +51,52 @@ def texts_of(run: RunTables, language: str) -> pd.DataFrame:
 
 
 def instance_points(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
-    """One row per instance of a language at the chosen layer: see `crossalign.outcomes.at_layer`.
+    """One row per instance of a language at the chosen layer.
+
+    The columns of `crossalign.outcomes.outcomes`, and aligned (1, 0, NaN), margin (cosine units) and
+    layers_aligned (share of all layers at which the instance is aligned).
 
     Raises:
         UserError: the run holds no margins for the language.
     """
-    margins = margins_of(run, language, selection.pooling).get(selection.metric)
-    if margins is None:
+    found = aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)
+    if found is None:
         raise UserError(f"This run holds no decisions on single instances for {run.name(language)}.")
-    pivot, mine = outcomes_of(run, run.spec.pivot), outcomes_of(run, language)
-    return outcomes.at_layer(pivot, mine, aligned(margins), margins, layer_of(run, selection, language))
+    layer, share = layer_of(run, selection, language), outcomes.layers_aligned(found.decided)
+    at_layer = {"aligned": found.decided[layer], "margin": found.margin[layer], "layers_aligned": share}
+    return outcomes_of(run, language).assign(**at_layer)
+
+
+class _AllMargins(NamedTuple):
+    """Decisions and margins by language, and layers_aligned of their instances one after the other."""
+
+    found: dict[str, Aligned]
+    share: np.ndarray
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the instances of all languages …")
-def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> dict[str, np.ndarray]:
+def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> _AllMargins:
     run = load_run(folder, version)
-    stored = ((code, read_margins(run.run, code, pooling)) for code in run.codes)
-    return {code: margins[metric] for code, margins in stored if metric in margins}
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _all_points(
-    folder: Path, version: Version, metric: str, pooling: str, layers: tuple[tuple[str, int], ...]
-) -> pd.DataFrame:
-    run, margins = load_run(folder, version), _all_margins(folder, version, metric, pooling)
-    pivot = outcomes_of(run, run.spec.pivot)
-    frames = {
-        code: outcomes.at_layer(pivot, outcomes_of(run, code), aligned(margins[code]), margins[code], layer)
-        for code, layer in layers
-        if code in margins
-    }
-    if not frames:
-        return pd.DataFrame(columns=["language"])
-    counts = [len(frame) for frame in frames.values()]
-    names = pd.Categorical.from_codes(np.repeat(np.arange(len(frames)), counts), categories=list(frames))
-    return pd.concat(list(frames.values()), ignore_index=True).assign(language=names)
+    read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in run.codes)
+    found = {code: mine for code, mine in read if mine is not None}
+    shares = [outcomes.layers_aligned(mine.decided) for mine in found.values()]
+    return _AllMargins(found, np.concatenate([np.empty(0), *shares]))
 
 
 def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
-    """`instance_points` of all languages that have margins, with a column language (categorical)."""
-    layers = tuple((code, layer_of(run, selection, code)) for code in run.codes)
-    return _all_points(run.run.folder, run.version, selection.metric, selection.pooling, layers)
+    """`instance_points` of all languages that have margins, one after the other."""
+    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
+    if not found:
+        raise UserError("This run holds no decisions on single instances.")
+    layers = layers_of(run, selection)
+    decided, margin = (np.concatenate([a[layers[code]] for code, a in _each(found, i)]) for i in (0, 1))
+    return outcomes_of(run, *found).assign(aligned=decided, margin=margin, layers_aligned=share)
+
+
+def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(language, decisions) for 0, (language, margins) for 1."""
+    for code, mine in found.items():
+        yield code, mine[which]
 
 
 class Similarity(NamedTuple):

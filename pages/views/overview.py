@@ -1,12 +1,64 @@
-"""Overview: the cached runs, and one run's findings in plain sentences."""
+"""Overview: one run's findings in plain sentences, and the runs that the cache holds."""
 
 import streamlit as st
 
-from crossalign.ui import components, data, selection
+from crossalign.figures.languages import ACCURACY, RATE, scatter
+from crossalign.ui import components, data, selection, summary
+
+
+def take_run() -> None:
+    """The row that was clicked becomes the run of all pages."""
+    if rows := st.session_state["runs"]["selection"]["rows"]:
+        st.session_state["run"] = alignment_runs()["run"].iloc[rows[0]]
+
+
+def alignment_runs():
+    """The runs of scores and alignment, newest first."""
+    runs, _ = data.overview()
+    return runs[runs["kind"] == "alignment"]
+
+
+def show_runs() -> None:
+    """What the cache holds; a click on a row chooses the run."""
+    st.subheader("Runs in the cache", anchor="runs")
+    for problem in data.overview()[1]:
+        st.warning(components.plain(problem))
+    runs = alignment_runs()
+    shown = ["model", "task", "protocol", "instances", "done", "wanted", "coverage", "computed", "on", "device", "run"]
+    column = st.column_config
+    components.show_table(
+        runs.assign(coverage=runs["done"] / runs["wanted"])[shown],
+        key="runs",
+        on_select=take_run,
+        selection_mode="single-row",
+        alt="The cached runs; choose a row to look at that run",
+        column_config={
+            "done": column.NumberColumn("languages", help="complete, the pivot among them"),
+            "wanted": column.NumberColumn("asked for"),
+            "coverage": column.ProgressColumn("coverage", format="percent"),
+            "computed": column.DatetimeColumn("started (UTC)", format="YYYY-MM-DD HH:mm"),
+        },
+    )
+    st.caption("Choose a row to look at that run on all pages.")
+
 
 st.title("Overview")
-run = selection.choose_run()
-components.run_header(run)
-chosen = selection.choose(run, "layer", "filters")
-components.show_table(data.language_points(run, chosen))
-components.provenance(run)
+st.caption("Where does the model map a language onto its pivot, and does that go with being right?")
+findings, cache = st.container(), st.container()
+with findings:
+    run = selection.choose_run()
+with cache:
+    show_runs()
+with findings:
+    components.run_header(run)
+    chosen = selection.choose(run, "layer")
+    with st.container(border=True, gap="small"):
+        for finding in summary.findings_of(run, chosen):
+            st.markdown(f"**{finding.topic}.** {components.plain(finding.text)}")
+            components.link(finding.page, chosen.link(**finding.query))
+    points = data.language_points(run, chosen)
+    if points["accuracy"].notna().any():
+        components.show(scatter(points, RATE, ACCURACY), points, "overview", run)
+    else:
+        components.show_table(points)
+    components.provenance(run)

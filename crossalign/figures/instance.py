@@ -1,0 +1,149 @@
+"""One instance: its margin over layers, and the same question in the other languages."""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from crossalign.figures.instances import QUANTILES
+from crossalign.figures.labels import places
+from crossalign.figures.layers import Depth
+from crossalign.figures.marks import band, reference_line, ring
+from crossalign.figures.theme import (
+    GREY,
+    KNOWN,
+    Drawing,
+    Number,
+    Style,
+    canvas,
+    counted,
+    empty,
+    groups,
+    number,
+    numbers,
+    plain,
+    spoken,
+)  # fmt: skip
+
+ANSWERS = (Style("unknown", GREY, "circle-open"), KNOWN["correct", False], KNOWN["correct", True])
+"""Rows of `at_a_glance`, from below."""
+
+
+def margin_by_layer(
+    instance: pd.DataFrame, depth: Depth, *, everyone: pd.DataFrame | None = None, series: str | None = None, layer: Number | None = None,
+    label: str = "Alignment margin (cosine)",
+) -> Drawing:  # fmt: skip
+    """An instance's margin at every layer, filled where aligned, before all instances in grey; customdata is [layer].
+
+    Args:
+        instance: columns layer, margin, and `series` where given.
+        depth: how layers are shown.
+        everyone: columns layer, margin of all instances of the language (one metric); drawn as median and bands.
+        series: column with one curve per value, e.g. metric.
+        layer: the layer chosen elsewhere on the page, drawn as a line.
+        label: for the y axis.
+    """
+    known = instance[instance["margin"].notna()].sort_values("layer", kind="stable")
+    if known.empty:
+        return empty("The margin of this instance is not defined at any layer.")
+    traces = _everyone(everyone, depth)
+    words = []
+    for look, part in groups(known, series):
+        margin = numbers(part["margin"])
+        symbols = [look.symbol if m > 0 else f"{look.symbol}-open" for m in margin]
+        hover = [
+            f"layer {a}<br>margin {number(m)}<br>{'aligned' if m > 0 else 'not aligned'}"
+            for a, m in zip(part["layer"], margin, strict=True)
+        ]
+        name = look.label if series else "this instance"
+        traces.append(
+            go.Scatter(
+                x=depth.places(part["layer"]), y=margin, customdata=[[a] for a in part["layer"].tolist()], mode="lines+markers",
+                line={"color": look.colour, "width": 2, "dash": look.dash}, hovertext=hover, hoverinfo="text", name=name,
+                marker={"size": 8, "color": look.colour, "symbol": symbols, "line": {"width": 1.5, "color": look.colour}},
+            )
+        )  # fmt: skip
+        words.append(
+            f"{name} is aligned in {int((margin > 0).sum())} of {counted(len(part), 'layer')}, margin highest at layer {int(part['layer'].iloc[int(margin.argmax())])}"
+        )
+    figure = canvas(traces, depth.label, label, 340, "filled: aligned")
+    reference_line(figure, 0, "", across=True)
+    if layer is not None:
+        reference_line(figure, layer / max(1, depth.last) if depth.relative else layer, f"layer {layer}")
+    return Drawing(figure, spoken(f"{label} over layers: {'; '.join(words)}.", 600))
+
+
+def _everyone(rows: pd.DataFrame | None, depth: Depth) -> list[go.Scatter]:
+    if rows is None or not rows["margin"].notna().any():
+        return []
+    q = rows.astype({"margin": float}).groupby("layer")["margin"].quantile(list(QUANTILES)).unstack().dropna()
+    x = depth.places(pd.Series(q.index))
+    look = {"name": "all instances: 90 %, half, median", "legendgroup": "all"}
+    line = go.Scatter(
+        x=x,
+        y=numbers(q[0.5]),
+        mode="lines",
+        line={"color": GREY, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
+        **look,
+    )
+    return [
+        band(x, q[0.05], q[0.95], GREY, 0.12, legendgroup="all"),
+        band(x, q[0.25], q[0.75], GREY, 0.2, legendgroup="all"),
+        line,
+    ]
+
+
+def at_a_glance(
+    table: pd.DataFrame, *, current: str | None = None, label: str = "Alignment margin (cosine)"
+) -> Drawing:
+    """The same question in all languages: margin across, right or wrong as rows; customdata is [language].
+
+    Args:
+        table: one row per language: columns language, name, margin, correct (true, false or undefined).
+        current: code of the language on the page, ringed.
+        label: for the x axis.
+    """
+    shown = table[table["margin"].notna()].reset_index(drop=True)
+    if shown.empty:
+        return empty("No other language has a defined margin for this question.")
+    row = shown["correct"].astype("boolean").map({True: 2, False: 1}).fillna(0).to_numpy(np.int8)
+    must = (shown["language"] == current).to_numpy(bool)
+    codes = shown["language"].astype(str).tolist()
+    shown = shown.assign(
+        row=row, place=places(numbers(shown["margin"]), row.astype(np.float32), codes, must, (600, 170))
+    )
+    looks = [(i, look) for i, look in enumerate(ANSWERS) if (row == i).any()]
+    traces = [_languages(shown[row == i], look) for i, look in looks]
+    figure = canvas([*traces, *ring(shown[must], "margin", "row")], label, "", 250)
+    first = 0 if (row == 0).any() else 1
+    ticks = {"tickvals": [0, 1, 2], "ticktext": [look.label for look in ANSWERS]}
+    figure.update_yaxes(**ticks, range=[first - 0.6, 2.6])
+    figure.update_layout(showlegend=False)
+    reference_line(figure, 0, "aligned →")
+    counts = f"correct in {int((row == 2).sum())}, aligned in {int((shown['margin'] > 0).sum())}"
+    words = f"This question in {counted(len(shown), 'language')}: {counts}. {label} across."
+    return Drawing(figure, spoken(words, 600))
+
+
+def _languages(part: pd.DataFrame, look: Style) -> go.Scatter:
+    hover = [f"{plain(r['name'])}<br>{look.label}<br>margin {number(r['margin'])}" for r in part.to_dict("records")]
+    return go.Scatter(
+        x=numbers(part["margin"]),
+        y=part["row"].to_numpy(np.int8),
+        customdata=[[code] for code in part["language"]],
+        hovertext=hover,
+        hoverinfo="text",
+        text=[plain(code, 20) if p else "" for code, p in zip(part["language"], part["place"], strict=True)],
+        textposition=[p or "top center" for p in part["place"]],
+        textfont={"size": 11},
+        mode="markers+text",
+        name=look.label,
+        cliponaxis=False,
+        marker={"size": 10, "color": look.colour, "symbol": look.symbol},
+    )

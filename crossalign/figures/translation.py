@@ -1,0 +1,104 @@
+"""Translation quality against alignment, per sentence; per language `languages.scatter` draws it."""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from crossalign.figures.instances import distribution
+from crossalign.figures.marks import band, error_bars, reference_line
+from crossalign.figures.theme import (
+    BLUE,
+    VERMILION,
+    Drawing,
+    Measure,
+    canvas,
+    counted,
+    empty,
+    estimate,
+    measured,
+    number,
+    numbers,
+    plain,
+    spoken,
+)  # fmt: skip
+
+MARGIN = "Alignment margin (cosine)"
+
+
+def quality_by_margin(
+    bins: pd.DataFrame, quality: Measure, *, smooth: pd.DataFrame | None = None, label: str = MARGIN, note: str = ""
+) -> Drawing:  # fmt: skip
+    """Mean quality in bins of the margin with intervals, a point's area by its sentences, and a smooth curve.
+
+    Args:
+        bins: columns margin (the bin's middle or mean), from, to, n, and those of `quality`.
+        quality: e.g. chrF++ or COMET, with its interval.
+        smooth: columns x, y and, for a band, low, high.
+        label: for the x axis.
+        note: one sentence of results.
+    """
+    known = bins[bins[quality.column].notna() & bins["margin"].notna()].sort_values("margin", kind="stable")
+    if known.empty:
+        return empty(f"No sentence has both a margin and {quality.label}.")
+    hover = [
+        f"margin {estimate(row['margin'])}"
+        + _ends(row)
+        + f"<br>{quality.label}: {measured(pd.Series(row), quality)}<br>n = {int(row['n']):,}"
+        for row in known.to_dict("records")
+    ]
+    n = numbers(known["n"])
+    points = go.Scatter(
+        x=numbers(known["margin"]), y=numbers(known[quality.column]), error_y=error_bars(known, quality, BLUE), mode="markers",
+        marker={"size": numbers(6 + 12 * np.sqrt(n / n.max())), "color": BLUE, "symbol": "circle"}, hovertext=hover,
+        hoverinfo="text", name="mean of a bin",
+    )  # fmt: skip
+    figure = canvas([*_smooth(smooth), points], label, quality.label, 400, plain(note, 300))
+    low, high = known["margin"].min(), known["margin"].max()
+    if low < 0 < high:
+        reference_line(figure, 0, "aligned →")
+    first, last = known.iloc[0], known.iloc[-1]
+    alt = (
+        f"{quality.label} by alignment margin in {counted(len(known), 'bin')} of {counted(int(n.sum()), 'sentence')}: "
+        f"{measured(first, quality)} in the lowest, {measured(last, quality)} in the highest. {note}"
+    )
+    return Drawing(figure, spoken(alt, 600))
+
+
+def _ends(row: dict) -> str:
+    return f", from {number(row['from'])} to {number(row['to'])}" if {"from", "to"} <= set(row) else ""
+
+
+def _smooth(curve: pd.DataFrame | None) -> list[go.Scatter]:
+    if curve is None or curve.empty:
+        return []
+    line = {"color": VERMILION, "width": 2, "dash": "dash"}
+    drawn = [
+        go.Scatter(
+            x=numbers(curve["x"]), y=numbers(curve["y"]), mode="lines", line=line, hoverinfo="skip", name="smooth"
+        )
+    ]
+    return (
+        [band(curve["x"], curve["low"], curve["high"], VERMILION, 0.12), *drawn]
+        if {"low", "high"} <= set(curve)
+        else drawn
+    )
+
+
+def quality_by_alignment(sentences: pd.DataFrame, quality: Measure, note: str = "") -> Drawing:
+    """Quality of aligned and of not aligned sentences side by side, as violins with median and quartiles.
+
+    Args:
+        sentences: one row per sentence: columns aligned and that of `quality`.
+        quality: e.g. chrF++ or COMET.
+        note: one sentence of results, e.g. the effect size with its interval.
+    """
+    drawing = distribution(sentences, quality.column, "aligned", kind="violin", label=quality.label)
+    if note and drawing.figure.data:
+        drawing.figure.update_xaxes(title={"text": f"<span style='font-size:12px'>{plain(note, 300)}</span>"})
+    return Drawing(drawing.figure, spoken(f"{drawing.alt} {note}", 600))

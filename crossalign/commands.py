@@ -60,10 +60,12 @@ def _estimate(request: RunRequest, as_json: bool) -> int:
     with console.Reporting() if as_json else console.Progressing() as observer:
         found = cost(request, observer)
     if as_json:
-        console.print_json(found._asdict())
+        console.print_json(found._asdict() | {"described": found.described(), "warnings": found.warnings()})
         return 0
     for name, value in found.described().items():
         print(f"{name + ':':<16}{value}")
+    for warning in found.warnings():
+        print(warning)
     return 0
 
 

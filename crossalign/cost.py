@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -48,6 +49,7 @@ class Cost(NamedTuple):
         tokens_run: the same after texts with a common beginning share it, padding included.
         parameters: of the model.
         memory: bytes while it runs, of the process or of the GPU.
+        memory_there: bytes that the machine or its GPUs have.
         disk: bytes that the finished run takes.
         disk_meanwhile: bytes that unfinished languages take in addition while it runs.
         disk_free: bytes free where the cache lies.
@@ -62,6 +64,7 @@ class Cost(NamedTuple):
     tokens_run: int
     parameters: int
     memory: int
+    memory_there: int
     disk: int
     disk_meanwhile: int
     disk_free: int
@@ -73,12 +76,22 @@ class Cost(NamedTuple):
         return {
             "Texts": f"{self.texts:,} ({self.instances:,} instances in {self.languages:,} languages)",
             "Tokens to run": f"about {self.tokens_run:,} ({self.tokens:,} before sharing)",
-            "Memory": f"about {bytes_in_words(self.memory)} for {self.parameters:,} parameters",
+            "Memory": f"about {bytes_in_words(self.memory)} of {bytes_in_words(self.memory_there)}, for "
+            f"{self.parameters:,} parameters",
             "Disk": f"{bytes_in_words(self.disk)}, and {bytes_in_words(self.disk_meanwhile)} while it runs; "
             f"{bytes_in_words(self.disk_free)} are free",
             "Time": f"about {seconds_in_words(self.seconds)}, plus loading the model",
             "How": self.how,
         }
+
+    def warnings(self) -> list[str]:
+        """What stands in the way, one sentence each."""
+        found = []
+        if self.memory > self.memory_there:
+            found.append("This model is likely too large for the memory here: choose a smaller dtype or model.")
+        if self.disk + self.disk_meanwhile > self.disk_free:
+            found.append("The disk has too little room: free some, choose fewer languages, or do not keep states.")
+        return found
 
 
 class _Counted(NamedTuple):
@@ -118,6 +131,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
         tokens_run=round(sums.run),
         parameters=parameters,
         memory=parameters * dtype.itemsize + _working_memory(planned, model, batch, dtype.itemsize),
+        memory_there=_memory_there(planned.device),
         disk=_disk(planned, model),
         disk_meanwhile=2 * _states_bytes(planned, model, 4),
         disk_free=shutil.disk_usage(_existing(request.cache)).free,
@@ -184,6 +198,14 @@ def _working_memory(planned: Plan, model: models.LanguageModel, batch: int, size
     """Activations of a pass and the states of two chunks."""
     activations = batch * model.hidden_size * size * (model.n_layers + 1 + LIVE_TENSORS)
     return activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4)) + LIBRARIES_BYTES
+
+
+def _memory_there(device: str) -> int:
+    if device == "auto":
+        return sum(torch.cuda.mem_get_info(i)[1] for i in range(torch.cuda.device_count()))
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(torch.device(device))[1]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _disk(planned: Plan, model: models.LanguageModel) -> int:

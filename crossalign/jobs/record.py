@@ -40,6 +40,8 @@ STATES = {
 }
 """State → in words. An interrupted job's process is gone and has not said why: killed, or the machine was restarted."""
 
+ENDED = {"refused": "cannot be run", "failed": "has failed", "interrupted": "was interrupted"}
+
 MAY_RESUME = ("cancelled", "failed", "interrupted")
 
 

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands, common)
     _add_translate(commands, common)
+    _add_import(commands, common)
     _add_scores(commands, common)
     commands.add_parser("demo", parents=[common], help="compute the default run: offline, in about a minute")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument(
         "--against", metavar="RUN", help="of a translation run: compare with another by paired bootstrap"
     )
+    summary.add_argument("--scores", default="", metavar="NAME", help="accuracy by scores added with `import --run`")
     verify = commands.add_parser("verify", parents=[common], help="check every file of the cache against its checksum")
     verify.add_argument("run", metavar="RUN", nargs="?", help="run id, or its beginning (default: all runs)")
     export = commands.add_parser("export", parents=[common], help="write a run's tables as Parquet and CSV")
@@ -155,6 +157,23 @@ def _add_scores(commands: argparse._SubParsersAction, common: argparse.ArgumentP
         "--metric", choices=("comet", "cometkiwi"), help="what the scores are, where the file does not say"
     )
     scores.add_argument("--direction", choices=("en-xx", "xx-en"), help="whose they are, where the file does not say")
+
+
+def _add_import(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    importing = commands.add_parser("import", help="take over results that were computed elsewhere")
+    sources = importing.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    published = sources.add_parser(
+        "published", parents=[common], help="released results in the layout of the DALI paper, or a part of them"
+    )
+    logs = sources.add_parser(
+        "lm-eval", parents=[common], help="logs of lm-evaluation-harness 0.4.5 or later (results and samples)"
+    )
+    for source in (published, logs):
+        source.add_argument("folder", type=Path, metavar="DIR", help="folder with the results")
+    logs.add_argument("--run", metavar="RUN", help="add the accuracy to this cached run of the same model and items")
+    logs.add_argument(
+        "--time", default="", metavar="T", help="of repeated evaluations those whose time begins so, not the newest"
+    )
 
 
 def _add_choices(add: Callable[..., object]) -> None:

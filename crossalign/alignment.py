@@ -131,7 +131,7 @@ ALIGNMENT_METRICS: dict[str, AlignmentMetric] = {
 }
 
 
-def aligned(margins: Margins) -> Margins:
+def aligned(margins: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """1.0 where the margin is above 0, 0.0 where not, NaN where it is undefined."""
     return np.where(np.isnan(margins), np.nan, (margins > 0).astype(float))
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from crossalign import console, translation_commands
@@ -58,6 +59,29 @@ def demo(options: Namespace) -> int:
     return 0
 
 
+def import_results(options: Namespace) -> int:
+    """Imports results that were computed elsewhere; exit status 1 when something had to be left out."""
+    from crossalign.imported import missing
+    from crossalign.importers import lm_eval, published
+
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        if options.source == "published":
+            report = published.import_release(options.folder, options.cache, observer)
+        else:
+            report = lm_eval.import_logs(options.folder, options.cache, options.run, options.time, observer)
+    lacking = {i: [t for t in missing(find_run(options.cache, i)) if t not in report.left_out] for i in report.runs}
+    if options.json:
+        console.print_json(asdict(report) | {"missing": lacking})
+        return 1 if report.left_out else 0
+    for text in (*report.notes, *(f"Left out: {text}" for text in report.left_out)):
+        print(text)
+    for run_id, sentences in lacking.items():
+        print(f"{run_id}{' (was there already)' if run_id in report.unchanged else ''}")
+        for text in sentences:
+            print(f"  {text}")
+    return 1 if report.left_out else 0
+
+
 def list_all(options: Namespace) -> int:
     """Shows the runs in the cache."""
     runs, problems = list_runs(options.cache, kind=None)
@@ -83,10 +107,10 @@ def summary(options: Namespace) -> int:
     if found.spec.kind == "translation":
         translation_commands.show(found, options.cache, options.json, options.against)
         return 0
-    pooling = options.pooling or found.spec.poolings[0]
-    if pooling not in found.spec.poolings:
-        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings)}, not {pooling}.")
-    _show(found, pooling, options.json)
+    pooling = options.pooling or next(iter(found.spec.poolings), "")
+    if options.pooling and pooling not in found.spec.poolings:
+        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings) or 'none'}, not {pooling}.")
+    _show(found, pooling, options.json, options.scores)
     return 0
 
 
@@ -143,10 +167,13 @@ def _text(value: object) -> object:
     return value
 
 
-def _show(one: Run, pooling: str, as_json: bool) -> None:
+def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
     from crossalign import tables
+    from crossalign.imported import missing
+    from crossalign.store.scorings import scorings
 
-    languages, rates = tables.languages(one), tables.rates(one)
+    languages, rates = tables.languages(one, scores), tables.rates(one)
+    added = [s.name for s in scorings(one)]
     best = tables.best_layers(rates)
     related = tables.correlations(languages, rates)
     if as_json:
@@ -156,6 +183,9 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
             "languages": languages.to_dict("records"),
             "best_layers": best.to_dict("records"),
             "correlations": related.to_dict("records"),
+            "scores": scores or None,
+            "added_scores": added,
+            "missing": missing(one),
         }
         console.print_json(value)
         return
@@ -168,6 +198,10 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
     if body:
         header = ["metric", "over layers", "coefficient", "r", "n"]
         console.print_table("Accuracy against alignment over languages (95 % intervals)", header, body)
+    for text in missing(one):
+        print(text)
+    if added:
+        print(f"Scores added from elsewhere, shown with --scores: {', '.join(added)}")
 
 
 def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooling: str) -> None:
@@ -183,7 +217,7 @@ def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooli
         rows.append([record["language"], *about, *cells])
     header = ["language", "name", "n", "accuracy"] if wide else ["language", "n", "accuracy"]
     note = f"Highest rate over layers @ that layer (0 = embeddings); pivot {one.spec.pivot}, pooling {pooling}."
-    console.print_table(one.run_id, [*header, *metrics], rows, note)
+    console.print_table(one.run_id, [*header, *metrics], rows, note if metrics else "")
 
 
 def _interval(value: float, low: float, high: float) -> str | None:
@@ -195,6 +229,7 @@ COMMANDS = {
     "translate": translation_commands.translate,
     "scores": translation_commands.scores,
     "demo": demo,
+    "import": import_results,
     "list": list_all,
     "summary": summary,
     "verify": verify,

@@ -169,12 +169,15 @@ def peak(best: pd.DataFrame, metric: str, n_layers: int) -> Finding | None:
     if known.empty:
         return None
     layers = known["best_layer"].astype(int)
-    middle = float(layers.median())
-    spread = f", from {layers.min()} to {layers.max()} by language" if len(known) > 1 else ""
+    low, middle, high = (int(layers.quantile(q, interpolation="lower")) for q in (0, 0.5, 1))
+    if len(known) == 1 or low == high:
+        spread = "" if len(known) == 1 else ", in every language"
+    else:
+        spread = f", the median over languages, from {low} to {high}"
+    depth = percent(middle / max(1, n_layers), digits=0)
     text = (
-        f"{metric} is highest at layer {middle:g} of {n_layers} (relative depth {percent(middle / max(1, n_layers), digits=0)}"
-        f"{', the median over languages' if len(known) > 1 else ''}{spread}). There {percent(known['rate'].mean())} of the "
-        f"instances are aligned on average"
+        f"{metric} is highest at layer {middle} of {n_layers} (relative depth {depth}{spread}). There "
+        f"{percent(known['rate'].mean())} of the instances are aligned{' on average' if len(known) > 1 else ''}"
     )
     relabelled = known["relabelled_rate"].mean()
     text += f", and {percent(relabelled)} when no pair is a translation." if not math.isnan(relabelled) else "."

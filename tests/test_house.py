@@ -32,6 +32,7 @@ ORDER = (
     "computation translation_computation engine",
     "pipeline importers translation_scores",
     "demo",
+    "accuracy imported",
     "tables outcomes console reference",
     "translation_tables relations profiles",
     "effects instance_search instance_record",

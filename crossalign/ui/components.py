@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -21,6 +19,7 @@ from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
 from crossalign.figures.theme import p_value
+from crossalign.imported import missing
 from crossalign.schema import UserError
 from crossalign.statistics import Estimate
 from crossalign.ui import address
@@ -56,12 +55,18 @@ def framed(page: StreamlitPage) -> Iterator[None]:
 
 
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Run id → label for a list: model, task and protocol; where these are equal, also the end of the id."""
-    short = [f"{r.model} · {r.task} · {r.protocol}" for r in runs.itertuples()]
-    return {
-        run: label if short.count(label) == 1 else f"{label} · {run.rsplit('_', 1)[-1][:6]}"
-        for run, label in zip(runs["run"], short, strict=True)
-    }
+    """Run id → label for a list: model and task; where several are equal, also the protocol, then the end of the id."""
+    labels = dict.fromkeys(runs["run"], "")
+    for more in (
+        lambda r: f"{r.model.rsplit('/', 1)[-1]} · {r.task}",
+        lambda r: f" · {r.protocol}",
+        lambda r: f" · {r.run.rsplit('_', 1)[-1][:6]}",
+    ):
+        taken = list(labels.values())
+        for row in runs.itertuples():
+            if taken.count(labels[row.run]) > 1 or not labels[row.run]:
+                labels[row.run] += more(row)
+    return labels
 
 
 def run_header(run: RunTables) -> None:
@@ -77,6 +82,8 @@ def run_header(run: RunTables) -> None:
     )
     if note := facts.get("note"):
         st.caption(plain(str(note)))
+    for sentence in missing(run.run):
+        st.caption(plain(sentence))
     if run.missing:
         st.info(
             plain(
@@ -107,19 +114,18 @@ def empty_cache(problems: list[str]) -> None:
 
 
 def only_pivot(run: RunTables) -> None:
-    """The run has no language but the pivot so far."""
+    """The run has no alignment: no language but the pivot so far, or imported accuracy alone."""
+    if run.codes:
+        st.info(
+            "Compute the same model and task with `crossalign run`, then add this accuracy to it with "
+            "`crossalign import lm-eval DIR --run RUN`.",
+            title="This run holds accuracy only, no alignment",
+        )
+        return
     st.info(
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
         title="Only the pivot is computed so far",
     )
-
-
-def copy_link() -> None:
-    """The address of this very view, to be copied; call it after all controls of the page."""
-    with st.popover("Copy link", icon=":material/link:"):
-        query = urlencode(address.link(), doseq=True)
-        st.code(f"{st.context.url or ''}?{query}", language=None, wrap_lines=True)
-        st.caption("Opens this view in any session on this cache.")
 
 
 def link(page: str, query: dict[str, str], label: str = "") -> None:
@@ -243,28 +249,16 @@ def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
         )  # fmt: skip
 
 
-def json_file(make: Callable[[], dict[str, Any]], name: str) -> None:
-    """A download button for a record, which is made when it is asked for."""
-
-    def whole() -> bytes:
-        return json.dumps(make(), ensure_ascii=False, indent=1, allow_nan=False).encode()
-
-    st.download_button(
-        "JSON", whole, f"{name}.json", "application/json", key=f"{name}-json", on_click="ignore",
-        icon=":material/download:", help="All that is known of this instance, as JSON",
-    )  # fmt: skip
-
-
 MOST_ROWS = 1000
 
 
 def show_table(table: pd.DataFrame, **settings: Any) -> Any:
-    """A table with at most 1,000 rows on screen and intervals in readable columns."""
+    """A table with at most 1,000 rows on screen, readable headings, and without columns that hold nothing."""
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} rows; the files hold all.")
-    known = {c: v for c, v in columns().items() if c in table}
-    config = known | settings.pop("column_config", {})
-    return st.dataframe(table.head(MOST_ROWS), hide_index=True, width="stretch", column_config=config, **settings)
+    shown = table.head(MOST_ROWS).dropna(axis="columns", how="all")
+    config = {c: v for c, v in columns().items() if c in shown} | settings.pop("column_config", {})
+    return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, **settings)
 
 
 def columns() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
@@ -29,6 +29,7 @@ def choose_one(
     default: T | None = None,
     format_func: Callable[[Any], str] = str,
     help: str | None = None,  # noqa: A002 (Streamlit's name)
+    width: int | Literal["stretch"] = "stretch",
 ) -> T:
     """One of several options: buttons for a few, a list with search for more.
 
@@ -39,9 +40,9 @@ def choose_one(
     first = default if default in options else options[0]
     offered = {str(option): option for option in options}
     address.settle(key, lambda text: offered.get(_one(text)), first, lambda value: value in options)
-    settings = {"format_func": format_func, "key": key, "help": help}
+    settings = {"format_func": format_func, "key": key, "help": help, "width": width}
     if len(options) <= FEW and sum(len(format_func(o)) for o in options) <= NARROW:
-        value = st.segmented_control(label, options, required=True, width="stretch", wrap=False, **settings)
+        value = st.segmented_control(label, options, required=True, wrap=False, **settings)
     else:
         value = st.selectbox(label, options, **settings)
     value = value if value in options else first
@@ -59,6 +60,7 @@ def choose_several(
     format_func: Callable[[str], str] = str,
     help: str | None = None,  # noqa: A002
     placeholder: str = "all",
+    width: int | Literal["stretch"] = "stretch",
 ) -> tuple[str, ...]:
     """Any number of options, in the order chosen; none means no restriction."""
 
@@ -67,7 +69,14 @@ def choose_several(
 
     address.settle(key, lambda text: _several(key, text, options)[:most], [v for v in default if v in options], fits)
     values = st.multiselect(
-        label, options, format_func=format_func, key=key, help=help, max_selections=most, placeholder=placeholder
+        label,
+        options,
+        format_func=format_func,
+        key=key,
+        help=help,
+        max_selections=most,
+        placeholder=placeholder,
+        width=width,
     )
     chosen = [v for v in values if v in options][:most]
     address.keep(key, chosen)

@@ -20,6 +20,9 @@ from crossalign.ui.data import RULES, RunTables, Selection
 
 POOLING_LABELS = {"last_token": "last token", "weighted_mean": "weighted mean", "mean": "mean"}
 
+WIDE = 280
+"""Pixels of a control at the top of a page."""
+
 MOST_LANGUAGES = 12
 """Most languages that a figure with a line for each shows at once."""
 
@@ -65,25 +68,27 @@ def metric_label(name: str) -> str:
 
 
 def _choose_layer(run: RunTables, rules: tuple[str, ...] = tuple(RULES)) -> dict[str, Any]:
-    rule = controls.choose_one("Layers", rules, "rule", format_func=RULES.__getitem__)
+    rule = controls.choose_one("Layers", rules, "rule", format_func=RULES.__getitem__, width=WIDE)
     if rule == "layer":
         return {"rule": rule, "layer": choose_layer(run)}
     if rule == "depth":
         return {
             "rule": rule,
-            "depth": controls.choose_number("Relative depth", 0, 100, "depth", default=50, format="%d %%"),
+            "depth": controls.choose_number("Relative depth", 0, 100, "depth", default=50, format="%d %%", width=WIDE),
         }
     return {"rule": rule}
 
 
 def choose_layer(run: RunTables, key: str = "layer") -> int:
     """A layer from 0 (embeddings) to L."""
-    return controls.choose_number("Layer", 0, run.n_layers, key, default=run.n_layers // 2, help="0 = embeddings")
+    return controls.choose_number(
+        "Layer", 0, run.n_layers, key, default=run.n_layers // 2, help="0 = embeddings", width=WIDE
+    )
 
 
 def choose_language(run: RunTables, key: str = "language") -> str:
     """One language other than the pivot, by English name."""
-    return controls.choose_one("Language", run.codes, key, format_func=lambda code: named(run, code))
+    return controls.choose_one("Language", run.codes, key, format_func=lambda code: named(run, code), width=WIDE)
 
 
 def go_to_language(customdata: Sequence[Any]) -> None:

@@ -52,17 +52,13 @@ with cache:
 with findings:
     components.run_header(run)
     chosen = selection.choose(run, "layer")
-    left, right = st.columns([11, 9], gap="large")
-    with left:
+    with st.container(border=True, gap="small"):
         for finding in summary.findings_of(run, chosen):
-            with st.container(border=True, gap="xsmall"):
-                st.markdown(f"**{finding.topic}**")
-                st.markdown(components.plain(finding.text))
-                components.link(finding.page, chosen.link(**finding.query))
-    with right:
-        points = data.language_points(run, chosen)
-        if points["accuracy"].notna().any():
-            components.show(scatter(points, RATE, ACCURACY), points, "overview", run)
-        else:
-            components.show_table(points)
+            st.markdown(f"**{finding.topic}.** {components.plain(finding.text)}")
+            components.link(finding.page, chosen.link(**finding.query))
+    points = data.language_points(run, chosen)
+    if points["accuracy"].notna().any():
+        components.show(scatter(points, RATE, ACCURACY), points, "overview", run)
+    else:
+        components.show_table(points)
     components.provenance(run)

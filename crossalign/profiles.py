@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from crossalign.alignment import aligned
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
     COHORTS,
@@ -26,7 +25,7 @@ from crossalign.tables import best_layers
 MOSTLY_TIES = 0.5
 """Share of exact ties, in the median language, above which a layer cannot tell texts apart."""
 
-Margins = Float[np.ndarray, "layer instance"]
+ByLayer = Float[np.ndarray, "layer instance"]
 Groups = Int[np.ndarray, "instance"]
 
 
@@ -80,7 +79,7 @@ def names_with_accuracy(languages: pd.DataFrame) -> dict[str, str]:
     return {c: str(name)[:20] + ("" if pd.isna(accuracy) else f" ({accuracy:.2f})") for c, name, accuracy in rows}
 
 
-def margin_curves(languages: Iterable[tuple[str, Margins, Groups]]) -> pd.DataFrame:
+def margin_curves(languages: Iterable[tuple[str, ByLayer, Groups]]) -> pd.DataFrame:
     """Mean alignment margin by layer in cosine units: columns language, layer, margin, low, high, n.
 
     Args:
@@ -92,26 +91,30 @@ def margin_curves(languages: Iterable[tuple[str, Margins, Groups]]) -> pd.DataFr
 
 
 def cohort_curves(
-    margins: Margins, pivot_correct: Float[np.ndarray, "instance"], correct: Float[np.ndarray, "instance"], groups: Groups, value: str = "rate"
-) -> pd.DataFrame:  # fmt: skip
+    values: ByLayer,
+    pivot_correct: Float[np.ndarray, "instance"],
+    correct: Float[np.ndarray, "instance"],
+    groups: Groups,
+    value: str = "rate",
+) -> pd.DataFrame:
     """A language's alignment by layer within each cohort: columns cohort, layer, `value`, low, high, n.
 
     Args:
-        margins: of one language and metric.
-        pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the margins.
+        values: of one language and metric; decisions (1.0, 0.0, NaN) for rates, margins in cosine units for margins.
+        pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the values.
         correct: likewise in the language.
         groups: resampling unit of each instance.
-        value: rate (share aligned, Wilson's interval) or margin (mean, cosine units).
+        value: rate (Wilson's interval) or margin (mean with its normal interval).
     """
     cohort = cohorts(pivot_correct, correct)
     found = []
     for number, name in enumerate(COHORTS):
         some = cohort == number
         if value == "rate":
-            decided = aligned(margins[:, some])
-            columns = [np.array(c) for c in zip(*(rate(layer, groups[some]) for layer in decided), strict=True)]
+            at_layers = (rate(layer.astype(float), groups[some]) for layer in values[:, some])
+            columns = [np.array(c) for c in zip(*at_layers, strict=True)]
         else:
-            columns = means(margins[:, some], groups[some])
+            columns = means(values[:, some], groups[some])
         found.append(_rows("cohort", name, value, columns))
     return pd.concat(found, ignore_index=True)
 
@@ -127,8 +130,11 @@ def cohort_sizes_in_words(curves: pd.DataFrame) -> str:
 
 
 def deltas(
-    margins: Margins, pivot_correct: Float[np.ndarray, "instance"], correct: Float[np.ndarray, "instance"], groups: Groups
-) -> pd.DataFrame:  # fmt: skip
+    decided: ByLayer,
+    pivot_correct: Float[np.ndarray, "instance"],
+    correct: Float[np.ndarray, "instance"],
+    groups: Groups,
+) -> pd.DataFrame:
     """Δ, the alignment rate of EC-XC minus that of EC-XW, with three ways to choose the layer and answer for it.
 
     Columns choice, layer (null where it differs), delta, low, high, p, test, n (instances of both cohorts). The rows: the
@@ -137,12 +143,12 @@ def deltas(
     with the most extreme difference, p corrected by the largest of each permutation, its interval not.
 
     Args:
-        margins: of one language and metric.
-        pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the margins.
+        decided: 1.0, 0.0 or NaN, of one language and metric.
+        pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the decisions.
         correct: likewise in the language.
         groups: resampling unit of each instance.
     """
-    decided, cohort = aligned(margins).T.astype(float), cohorts(pivot_correct, correct)
+    decided, cohort = decided.T.astype(float), cohorts(pivot_correct, correct)
     rows = []
     layer = _most_aligned(decided)
     if layer is not None:

@@ -22,7 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_shows_points_coefficients_layers_metrics_and_influence(whole: Path) -> None:
     app = opened(whole, "languages")
     assert not app.exception and not app.error and app.title[0].value == "Languages"
-    points = figure(app, "languages")
+    points = figure(app, "scatter")
     assert sorted(c[0] for t in points.data if t.customdata is not None for c in t.customdata) == sorted(CODES[1:])
     assert "Pearson r = " in points.layout.xaxis.title.text and "n = 8" in points.layout.xaxis.title.text
     coefficients, metrics = (frame.value for frame in app.dataframe)
@@ -37,7 +37,7 @@ def test_the_page_shows_points_coefficients_layers_metrics_and_influence(whole: 
 def test_the_link_holds_the_view(whole: Path) -> None:
     app = opened(whole, "languages", scale="ranks", rule="depth", depth="50", metric="mexa_t", colour="script")
     assert not app.exception
-    points = figure(app, "languages")
+    points = figure(app, "scatter")
     assert "Spearman r = " in points.layout.xaxis.title.text
     assert "MEXA_T rate, relative depth (rank" in points.layout.xaxis.title.text
     assert {t.name for t in points.data if t.customdata is not None} == {"Latn", "Taml", "Thai", "Hans"}
@@ -52,16 +52,16 @@ def test_filters_leave_languages_out_everywhere(whole: Path) -> None:
 
 
 def test_a_click_leads_to_the_instances_of_the_language(whole: Path) -> None:
-    app = chosen(opened(whole, "languages"), "languages", points=[{"customdata": ["sw", 1]}])
+    app = chosen(opened(whole, "languages"), "scatter", points=[{"customdata": ["sw", 1]}])
     assert not app.exception
     assert app.title[0].value == "Instances" and app.selectbox(key="language").value == "sw"
 
 
 def test_a_row_of_the_table_leads_there_too(whole: Path) -> None:
     app = opened(whole, "languages")
-    app = app.toggle(key="languages-table").set_value(True).run()
+    app = app.toggle(key="scatter-table").set_value(True).run()
     code = app.dataframe[0].value["language"].iloc[2]
-    app = chosen(app, "languages-rows", rows=[2])
+    app = chosen(app, "scatter-rows", rows=[2])
     assert app.title[0].value == "Instances" and app.selectbox(key="language").value == code
 
 
@@ -70,7 +70,7 @@ def test_training_share_is_offered_where_it_is_known(whole: Path, tmp_path: Path
     cache = shutil.copytree(whole, tmp_path / "cache")
     changed(cache, training_shares={code: 0.01 * i**2 for i, code in enumerate(CODES)})
     app = opened(cache, "languages", pair="training")
-    assert "Share of the training text" in figure(app, "languages").layout.xaxis.title.text
+    assert "Share of the training text" in figure(app, "scatter").layout.xaxis.title.text
     assert len(app.dataframe) == 1, "no layers where alignment is not compared"
     app = opened(cache, "languages", pair="training-alignment")
     assert "r with share of the training text" in figure(app, "correlation-by-layer").layout.yaxis.title.text
@@ -94,7 +94,7 @@ def test_a_task_without_answers_and_a_run_of_two_languages_say_what_is_undefined
     assert app.dataframe[0].value["r"].isna().all() and "No layer has a defined correlation" in said(app)
     synthetic_run(tmp_path / "few", CODES[:3], Shape(12, 2, 3))
     app = opened(tmp_path / "few", "languages")
-    assert not app.exception and "undefined, n = 2" in figure(app, "languages").layout.xaxis.title.text
+    assert not app.exception and "undefined, n = 2" in figure(app, "scatter").layout.xaxis.title.text
 
 
 def test_an_empty_and_a_partial_cache_say_the_next_step(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from crossalign import profiles
+from crossalign.alignment import aligned
 from crossalign.statistics import delta, means, rate
 
 MARGINS = np.array([[0.5, 0.1, -0.2, 0.3, np.nan, 0.2], [-0.1, -0.1, 0.4, 0.0, 0.2, 0.2]], dtype=np.float32)
@@ -91,7 +92,7 @@ def test_a_mean_of_nothing_is_undefined() -> None:
 
 
 def test_cohorts_by_hand() -> None:
-    table = profiles.cohort_curves(MARGINS, PIVOT_CORRECT, CORRECT, ALONE).set_index(["cohort", "layer"])
+    table = profiles.cohort_curves(aligned(MARGINS), PIVOT_CORRECT, CORRECT, ALONE).set_index(["cohort", "layer"])
     assert table["n"].unstack().to_numpy().tolist() == [[2, 2], [1, 1], [1, 1], [0, 1]]
     assert table["rate"].unstack().fillna(-1).to_numpy().tolist() == [[1, 0], [0, 1], [1, 0], [-1, 1]]
     assert tuple(table.loc[("EC-XC", 0)]) == pytest.approx(rate(np.ones(2)))
@@ -111,7 +112,7 @@ def drawn(effect: float, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def test_differences_between_cohorts_by_three_rules() -> None:
     margins, pivot, correct = drawn(1.2)
-    table = profiles.deltas(margins, pivot, correct, np.arange(400))
+    table = profiles.deltas(aligned(margins), pivot, correct, np.arange(400))
     assert table["layer"].tolist()[0] == 3 and table["layer"].tolist()[2] == 3 and table["layer"].isna().tolist() == [False, True, False]  # fmt: skip
     decided = (margins[3] > 0).astype(float)
     both, only = (decided[(pivot == 1) & (correct == side)].mean() for side in (1, 0))
@@ -121,13 +122,14 @@ def test_differences_between_cohorts_by_three_rules() -> None:
 
 
 def test_no_difference_where_there_is_none() -> None:
-    table = profiles.deltas(*drawn(0.0), np.arange(400))
+    margins, pivot, correct = drawn(0.0)
+    table = profiles.deltas(aligned(margins), pivot, correct, np.arange(400))
     assert (table["p"] > 0.05).all() and (table["low"][:2] < 0).all() and (table["high"][:2] > 0).all()
 
 
 def test_differences_without_answers_are_undefined() -> None:
     nothing = np.full(6, np.nan)
-    table = profiles.deltas(MARGINS, nothing, nothing, ALONE)
+    table = profiles.deltas(aligned(MARGINS), nothing, nothing, ALONE)
     assert table["delta"].isna().all() and table["p"].isna().all()
 
 

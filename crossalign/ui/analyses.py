@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import profiles, reference, relations
+from crossalign.imported import aligned_instances
 from crossalign.margins import read_margins
 from crossalign.relations import PAIRS, LayerCorrelations
 from crossalign.store import parts
@@ -84,13 +85,14 @@ def _cohort_curves(
     folder: Path, version: Version, metric: str, pooling: str, language: str, value: str
 ) -> CohortCurves | None:
     run = data.load_run(folder, version)
-    margins = instances.margins_of(run, language, pooling)
-    if metric not in margins:
+    found = aligned_instances(run.run, language, pooling, metric)
+    if found is None:
         return None
     outcomes = instances.outcomes_of(run, language)
-    sides = (outcomes[side].to_numpy(float) for side in ("pivot_correct", "correct"))
-    arguments = (margins[metric], *sides, _groups(run, language))
-    return CohortCurves(profiles.cohort_curves(*arguments, value=value), profiles.deltas(*arguments))
+    sides = [outcomes[side].to_numpy(float) for side in ("pivot_correct", "correct")]
+    sides.append(_groups(run, language))
+    curves = profiles.cohort_curves(found.decided if value == "rate" else found.margin, *sides, value=value)
+    return CohortCurves(curves, profiles.deltas(found.decided, *sides))
 
 
 def metric_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -128,14 +126,6 @@ def only_pivot(run: RunTables) -> None:
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
         title="Only the pivot is computed so far",
     )
-
-
-def copy_link() -> None:
-    """The address of this very view, to be copied; call it after all controls of the page."""
-    with st.popover("Copy link", icon=":material/link:"):
-        query = urlencode(address.link(), doseq=True)
-        st.code(f"{st.context.url or ''}?{query}", language=None, wrap_lines=True)
-        st.caption("Opens this view in any session on this cache.")
 
 
 def link(page: str, query: dict[str, str], label: str = "") -> None:
@@ -257,18 +247,6 @@ def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
             label, make, f"{name}.{ending}", mime, key=f"{name}-{ending}", type="tertiary", on_click="ignore",
             icon=":material/download:", help=f"{'The figure' if ending == 'html' else 'The table'} as {label}",
         )  # fmt: skip
-
-
-def json_file(make: Callable[[], dict[str, Any]], name: str) -> None:
-    """A download button for a record, which is made when it is asked for."""
-
-    def whole() -> bytes:
-        return json.dumps(make(), ensure_ascii=False, indent=1, allow_nan=False).encode()
-
-    st.download_button(
-        "JSON", whole, f"{name}.json", "application/json", key=f"{name}-json", on_click="ignore",
-        icon=":material/download:", help="All that is known of this instance, as JSON",
-    )  # fmt: skip
 
 
 MOST_ROWS = 1000

@@ -8,7 +8,7 @@ from crossalign.figures import cosines
 from crossalign.figures import instance as figures
 from crossalign.figures.layers import Depth
 from crossalign.similarity import OptionCosines
-from crossalign.ui import components, controls, data, instance_list, instances, reading, selection
+from crossalign.ui import components, controls, data, instance_list, instances, reading, selection, sharing
 
 st.title("Instance")
 run = selection.choose_run()
@@ -62,6 +62,6 @@ drawn = figures.at_a_glance(others, current=code)
 components.show(drawn, others, "languages", run, on_click=selection.go_to_language)
 
 with links:
-    components.copy_link()
-    components.json_file(lambda: instances.record_of(run, chosen, code, row), "instance")
+    sharing.copy_link()
+    sharing.json_file(lambda: instances.record_of(run, chosen, code, row), "instance")
 components.provenance(run)

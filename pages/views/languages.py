@@ -39,7 +39,7 @@ def scatter() -> None:
         points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
         fit=relations.fitted_line(points, pair, ranks), note=note,
     )  # fmt: skip
-    picked = components.show(drawing, points, "languages", run, click=True, by=["language"])
+    picked = components.show(drawing, points, "scatter", run, click=True, by=["language"])
     if picked:
         address.remember(language=picked[0][0])
         st.switch_page("pages/views/instances.py")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -93,6 +94,19 @@ def choose_number(label: str, low: int, high: int, key: str, *, default: int | N
     return min(max(value, low), high)
 
 
+def choose_amount(label: str, key: str, *, help: str | None = None, placeholder: str = "any") -> float | None:  # noqa: A002
+    """Any number, typed in; None, the start, where there is none."""
+
+    def fits(value: object) -> bool:
+        return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+    address.settle(key, lambda text: float(_one(text)), None, fits)
+    value = st.number_input(label, value=None, step=0.01, format="%g", key=key, help=help, placeholder=placeholder)
+    value = None if value is None or not math.isfinite(value) else float(value)
+    address.keep(key, "" if value is None else repr(value))
+    return value
+
+
 def choose_switch(label: str, key: str, *, help: str | None = None) -> bool:  # noqa: A002
     """On or off; off at first."""
     address.settle(key, lambda text: _one(text) == "1", False, lambda v: isinstance(v, bool))
@@ -101,12 +115,19 @@ def choose_switch(label: str, key: str, *, help: str | None = None) -> bool:  # 
     return value
 
 
-def choose_text(label: str, key: str, *, placeholder: str = "", help: str | None = None) -> str:  # noqa: A002
-    """Text to search for, cut at 200 characters; empty at first."""
-    address.settle(key, lambda text: _one(text)[:LONGEST_SEARCH], "", lambda v: isinstance(v, str))
-    value = st.text_input(label, key=key, max_chars=LONGEST_SEARCH, placeholder=placeholder, help=help) or ""
-    address.keep(key, value[:LONGEST_SEARCH])
-    return value[:LONGEST_SEARCH]
+def choose_text(
+    label: str,
+    key: str,
+    *,
+    placeholder: str = "",
+    help: str | None = None,  # noqa: A002
+    most: int = LONGEST_SEARCH,
+) -> str:
+    """A line of text, cut at 200 characters or `most`; empty at first."""
+    address.settle(key, lambda text: _one(text)[:most], "", lambda v: isinstance(v, str))
+    value = st.text_input(label, key=key, max_chars=most, placeholder=placeholder, help=help) or ""
+    address.keep(key, value[:most])
+    return value[:most]
 
 
 def _one(text: address.Text) -> str:

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
-from crossalign.figures.theme import p_value
 from crossalign.schema import UserError
-from crossalign.statistics import Estimate
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
@@ -120,14 +116,6 @@ def only_pivot(run: RunTables) -> None:
     )
 
 
-def copy_link() -> None:
-    """The address of this very view, to be copied; call it after all controls of the page."""
-    with st.popover("Copy link", icon=":material/link:"):
-        query = urlencode(address.link(), doseq=True)
-        st.code(f"{st.context.url or ''}?{query}", language=None, wrap_lines=True)
-        st.caption("Opens this view in any session on this cache.")
-
-
 def link(page: str, query: dict[str, str], label: str = "") -> None:
     """A link to another page of the app that opens a certain view; nothing where the app has no such page."""
     with suppress(StreamlitPageNotFoundError):
@@ -151,22 +139,6 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
         return "undefined" + size
     interval = "" if math.isnan(low) or math.isnan(high) else f" [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{value:.{digits}f}{interval}{size}"
-
-
-def numbers_in_a_row(estimates: Mapping[str, tuple[Estimate, str]]) -> None:
-    """Estimates as large numbers side by side: label → (estimate, what else is to be said, as of its p)."""
-    with st.container(horizontal=True):
-        for label, (found, note) in estimates.items():
-            shown = estimate(found.value)
-            about = estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
-            st.metric(
-                plain(label),
-                shown,
-                f"{about}, {p_value(found.p)}{note}",
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-            )
 
 
 # --- figure, table, files ----------------------------------------------------------------------------------------
@@ -237,18 +209,6 @@ def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
             label, make, f"{name}.{ending}", mime, key=f"{name}-{ending}", type="tertiary", on_click="ignore",
             icon=":material/download:", help=f"{'The figure' if ending == 'html' else 'The table'} as {label}",
         )  # fmt: skip
-
-
-def json_file(make: Callable[[], dict[str, Any]], name: str) -> None:
-    """A download button for a record, which is made when it is asked for."""
-
-    def whole() -> bytes:
-        return json.dumps(make(), ensure_ascii=False, indent=1, allow_nan=False).encode()
-
-    st.download_button(
-        "JSON", whole, f"{name}.json", "application/json", key=f"{name}-json", on_click="ignore",
-        icon=":material/download:", help="All that is known of this instance, as JSON",
-    )  # fmt: skip
 
 
 MOST_ROWS = 1000

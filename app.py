@@ -6,10 +6,14 @@ from crossalign.jobs.process import hosted
 from crossalign.ui.components import framed
 
 st.set_page_config(page_title="crossalign", page_icon="🧭", layout="wide")
-pages = [
-    st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
-    st.Page("pages/views/compute.py", title="Compute", icon=":material/play_circle:"),
-]
-page = st.navigation([p for p in pages if not (hosted() and p.url_path == "compute")])
+page = st.navigation(
+    {
+        "": [
+            st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/views/compare.py", title="Compare", icon=":material/compare_arrows:"),
+            *([] if hosted() else [st.Page("pages/views/compute.py", title="Compute", icon=":material/play_circle:")]),
+        ],
+    }
+)
 with framed(page):
     page.run()

@@ -34,7 +34,7 @@ ORDER = (
     "pipeline importers translation_scores",
     "demo",
     "accuracy imported",
-    "tables outcomes console reference",
+    "tables outcomes comparison console reference",
     "translation_tables",
     "figures findings",
     "translation_commands",

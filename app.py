@@ -10,8 +10,10 @@ page = st.navigation(
     {
         "": [
             st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/views/space.py", title="Space", icon=":material/scatter_plot:"),
             st.Page("pages/views/compare.py", title="Compare", icon=":material/compare_arrows:"),
             *([] if hosted() else [st.Page("pages/views/compute.py", title="Compute", icon=":material/play_circle:")]),
+            st.Page("pages/views/methods.py", title="Methods", icon=":material/menu_book:"),
         ],
     }
 )

@@ -20,7 +20,7 @@ PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) i
 ORDER = (
     "schema",
     "languages amounts",
-    "similarity scoring statistics representation",
+    "similarity scoring statistics representation projection",
     "alignment distractors miniature",
     "models tasks",
     "forward patching translation",
@@ -34,7 +34,7 @@ ORDER = (
     "pipeline importers translation_scores",
     "demo",
     "accuracy imported",
-    "tables outcomes comparison console reference",
+    "tables outcomes comparison definitions console reference",
     "translation_tables",
     "figures findings",
     "translation_commands",
@@ -47,7 +47,7 @@ ORDER = (
 
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.split()}
 
-NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation")
+NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation", "projection")
 
 WITH_TORCH = {
     "models",

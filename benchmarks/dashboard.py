@@ -33,7 +33,7 @@ REPEATS = 7
 
 def pages() -> list[str]:
     """The page files in the order of `app.py`; the first is the default page."""
-    return re.findall(r'"(app_pages/\w+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))
+    return re.findall(r'"(pages/views/\w+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))
 
 
 def make_caches(folder: Path, languages: int, n: int, layers: int) -> tuple[Path, Path]:

@@ -112,7 +112,7 @@ def at_a_glance(
     shown = table[table["margin"].notna()].reset_index(drop=True)
     if shown.empty:
         return empty("No other language has a defined margin for this question.")
-    row = shown["correct"].astype("boolean").map({True: 2, False: 1}).fillna(0).to_numpy(np.int8)
+    row = shown["correct"].astype(object).map({True: 2, False: 1}).astype(float).fillna(0).to_numpy(np.int8)
     must = (shown["language"] == current).to_numpy(bool)
     codes = shown["language"].astype(str).tolist()
     shown = shown.assign(

@@ -18,6 +18,12 @@ from crossalign.statistics import rate_of_counts
 
 MODEL = "meta-llama/Llama-3.1-8B"
 
+N_LAYERS = 32
+"""Layers of that model: layer 32 comes after the final norm. The published correlations are over layers 0 to 31."""
+
+METRICS = ("dali", "dali_s", "mexa_t", "mexa")
+"""Metrics with published figures here."""
+
 CITATION = (
     "Ravisankar, Han, Wiegreffe, Carpuat: Can you map it to English? The Role of Cross-Lingual Alignment in Multilingual "
     "Performance of LLMs. arXiv 2504.09378. Llama-3.1-8B base, 5-shot, last token."

@@ -1,7 +1,7 @@
 """Estimates, intervals and tests on arrays; scipy is imported inside the functions that need it.
 
 Over languages: `correlation`, `regression`. Over instances: `cohorts`, `association` (2×2 tables), `discrimination` (AUC).
-Over instances of many languages: `strata`, `mixed`. `layers` chooses a layer and answers for the choice, `paired`
+Over instances of many languages: `strata`, `pooled`, `mixed`. `layers` chooses a layer and answers for the choice, `paired`
 compares two runs, `multiplicity` corrects for many tests, `estimates` holds what all share.
 """
 
@@ -33,11 +33,12 @@ from crossalign.statistics.correlation import (
     spearman,
 )
 from crossalign.statistics.discrimination import auc, mann_whitney
-from crossalign.statistics.estimates import Estimate, Rate, rate, rate_of_counts
+from crossalign.statistics.estimates import Estimate, Rate, means, rate, rate_of_counts
 from crossalign.statistics.layers import ByLayer, held_out_delta, held_out_values, layer_correlations, layer_deltas
 from crossalign.statistics.mixed import MixedLogistic, language_means, mixed_logistic
 from crossalign.statistics.multiplicity import benjamini_hochberg, holm
 from crossalign.statistics.paired import PairedCounts, mcnemar_exact, paired_counts, paired_difference
+from crossalign.statistics.pooled import pooled_auc, pooled_difference
 from crossalign.statistics.regression import LinearFit, indicators, leave_one_out, linear_fit, partial_correlation
 from crossalign.statistics.strata import (
     CommonOddsRatio,
@@ -52,7 +53,8 @@ __all__ = [
     "cohort_sizes", "cohorts", "conditionals", "correlation", "correlation_difference", "cross_table", "delta",
     "fisher_exact", "held_out_delta", "held_out_values", "holm", "indicators", "kendall", "language_means",
     "layer_correlations", "layer_deltas", "leave_one_out", "linear_fit", "mann_whitney", "mantel_haenszel",
-    "mcnemar_exact", "mean_difference", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
-    "partial_correlation", "pearson", "published_delta", "rate", "rate_difference", "rate_of_counts", "risk_difference", "spearman",
+    "mcnemar_exact", "mean_difference", "means", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
+    "partial_correlation", "pearson", "pooled_auc", "pooled_difference", "published_delta", "rate", "rate_difference",
+    "rate_of_counts", "risk_difference", "spearman",
     "stratified_tables",
 ]  # fmt: skip

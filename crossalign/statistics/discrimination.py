@@ -40,7 +40,7 @@ def auc(values: Values, first: Values, groups: Groups | None = None) -> Estimate
     n1, n0 = int(ones.sum()), int((~ones).sum())
     if min(n1, n0) == 0:
         return undefined(n1 + n0)
-    placed = _placements(values, ones)
+    placed = placements(values, ones)
     area = float(placed[ones].mean())
     influence = np.where(ones, (placed - area) / n1, (1 - area - placed) / n0)
     effect = design_effect(influence, None if groups is None else groups[kept])
@@ -55,7 +55,7 @@ def mann_whitney(values: Values, first: Values, groups: Groups | None = None) ->
     return Estimate(2 * found.value - 1, 2 * found.low - 1, 2 * found.high - 1, found.p, found.n)
 
 
-def _placements(values: Values, ones: Bool[np.ndarray, "instance"]) -> Values:
+def placements(values: Values, ones: Bool[np.ndarray, "instance"]) -> Values:
     """Share of the other set that each instance is larger than, ties half."""
     overall = ranks(values)
     within = np.empty(len(values))

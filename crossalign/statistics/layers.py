@@ -41,6 +41,7 @@ class ByLayer(NamedTuple):
         p_best: two-sided, corrected for having looked at all layers: how often the most extreme layer of a permutation is
             at least as extreme as this one. Valid at the best layer, and at all others.
         n: points behind the estimates.
+        threshold: of a correlation, the |r| that the best layer exceeds in 5 % of permutations; NaN for other estimates.
     """
 
     value: Float[np.ndarray, "layer"]
@@ -49,6 +50,7 @@ class ByLayer(NamedTuple):
     p: Float[np.ndarray, "layer"]
     p_best: Float[np.ndarray, "layer"]
     n: int
+    threshold: float = math.nan
 
     @property
     def best(self) -> int | None:
@@ -88,14 +90,15 @@ def layer_correlations(
     n, n_layers = rates.shape
     found = [COEFFICIENTS[coefficient](rates[:, layer], accuracy) for layer in range(n_layers)]
     r, low, high = (np.array([getattr(c, field) for c in found], dtype=float) for field in ("r", "low", "high"))
-    p, p_best = np.full(n_layers, math.nan), np.full(n_layers, math.nan)
+    p, p_best, threshold = np.full(n_layers, math.nan), np.full(n_layers, math.nan), math.nan
     some = np.flatnonzero(~np.isnan(r))
     if len(some):
         orders, exact = permuted_orders(n, rng or np.random.default_rng(0), n_permutations)
         sides = np.stack([scored(coefficient, rates[:, layer]) for layer in some], axis=1)
         drawn = np.abs(scored(coefficient, accuracy)[orders] @ sides)
         p[some], p_best[some] = _p_values(np.abs(r[some]), drawn, exact)
-    return ByLayer(r, low, high, p, p_best, n)
+        threshold = float(np.quantile(drawn.max(axis=1), 0.95, method="higher"))
+    return ByLayer(r, low, high, p, p_best, n, threshold)
 
 
 def layer_deltas(

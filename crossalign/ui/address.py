@@ -148,6 +148,11 @@ def remember(**texts: str) -> None:
     _session().remembered.update(texts)
 
 
+def link(**changes: str) -> dict[str, Text]:
+    """Query of a link to this page with what its controls hold so far, and with these changes."""
+    return {key: text for key, text in (_session().chosen | changes).items() if text}
+
+
 def dropped() -> list[str]:
     """What the URL asked for and no control offered, as `name=value`, cut short; text from outside, to be escaped."""
     return list(_session().dropped)

@@ -9,7 +9,7 @@ import copy
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,8 +18,10 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
+from crossalign.figures.theme import p_value
 from crossalign.imported import missing
 from crossalign.schema import UserError
+from crossalign.statistics import Estimate
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
@@ -151,6 +153,22 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
     return f"{value:.{digits}f}{interval}{size}"
 
 
+def numbers_in_a_row(estimates: Mapping[str, tuple[Estimate, str]]) -> None:
+    """Estimates as large numbers side by side: label → (estimate, what else is to be said, as of its p)."""
+    with st.container(horizontal=True):
+        for label, (found, note) in estimates.items():
+            shown = estimate(found.value)
+            about = estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
+            st.metric(
+                plain(label),
+                shown,
+                f"{about}, {p_value(found.p)}{note}",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+            )
+
+
 # --- figure, table, files ----------------------------------------------------------------------------------------
 
 
@@ -162,32 +180,60 @@ class Drawing(Protocol):
     alt: str
 
 
-def show(drawing: Drawing, table: pd.DataFrame, name: str, run: RunTables, *, click: bool = False) -> list[Any]:
+def show(
+    drawing: Drawing,
+    table: pd.DataFrame,
+    name: str,
+    run: RunTables,
+    *,
+    click: bool = False,
+    on_click: Callable[[Any], None] | None = None,
+    by: Sequence[str] = (),
+) -> list[Any]:
     """A figure with its table twin and its files: CSV and Parquet of the table, HTML of the figure.
 
     Args:
         name: of the files, after the run's id; also the key of the chart, so it occurs once per page.
         click: whether points can be chosen; then call inside a fragment.
+        on_click: gets the customdata of a point that was chosen, before the page runs again; it may set the session's
+            value of a control.
+        by: columns of the table that say what customdata says; then a row can be chosen, too, for the keyboard.
 
     Returns:
-        The customdata of the chosen points; empty without `click`.
+        The customdata of the chosen points and rows; empty without `click`.
     """
     event = st.plotly_chart(
         drawing.figure,
         width="stretch",
         key=name,
         alt=drawing.alt,
-        on_select="rerun" if click else "ignore",
+        on_select=(lambda: _clicked(name, on_click)) if on_click else "rerun" if click else "ignore",
         selection_mode="points",
         config={"displaylogo": False, "showSendToCloud": False},
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        shown = st.toggle("Table", key=f"{name}-table", help="The numbers of the figure")
+        hint = "The numbers of the figure" + (". Choose a row (Shift + Space) instead of a point" if by else "")
+        shown = st.toggle("Table", key=f"{name}-table", help=hint)
         files(table, f"{run.run_id}_{name}", drawing.figure)
-    if shown:
-        show_table(table)
-    points = event["selection"]["points"] if click else []
-    return [p["customdata"] for p in points if "customdata" in p]
+    chosen = _customdata(event) if click else []
+    return chosen + _chosen_rows(table, name, by) if shown else chosen
+
+
+def _chosen_rows(table: pd.DataFrame, name: str, by: Sequence[str]) -> list[Any]:
+    """Shows the table; where columns `by` are given a row of it can be chosen, and what they say there is returned."""
+    choose = {"on_select": "rerun", "selection_mode": "single-row"} if by else {}
+    event = show_table(table, key=f"{name}-rows", **choose)
+    rows = [row for row in event["selection"]["rows"] if row < min(MOST_ROWS, len(table))] if by else []
+    return table[list(by)].iloc[rows].to_numpy().tolist()
+
+
+def _customdata(event: Any) -> list[Any]:
+    return [p["customdata"] for p in event["selection"]["points"] if "customdata" in p]
+
+
+def _clicked(name: str, on_click: Callable[[Any], None]) -> None:
+    for chosen in _customdata(st.session_state[name])[:1]:
+        on_click(chosen)
 
 
 def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
@@ -227,6 +273,7 @@ def columns() -> dict[str, Any]:
         "low": number("rate: 95 % from", format="%.3f"),
         "high": number("rate: to", format="%.3f"),
         "relabelled_rate": number("relabelled", format="%.3f", help="the same rule when no pair is a translation"),
+        "relative_depth": number("relative depth", format="%.2f", help="layer / last layer"),
         "mean_rate": number("mean over layers", format="%.3f"),
         "tie_rate": number("ties", format="%.3f"),
         "loglik_margin": number("log-prob. margin", format="%.3f", help="mean, in nats"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -91,6 +92,19 @@ def choose_number(label: str, low: int, high: int, key: str, *, default: int | N
     value = int(st.slider(label, low, high, key=key, **settings))
     address.keep(key, str(value))
     return min(max(value, low), high)
+
+
+def choose_amount(label: str, key: str, *, help: str | None = None, placeholder: str = "any") -> float | None:  # noqa: A002
+    """Any number, typed in; None, the start, where there is none."""
+
+    def fits(value: object) -> bool:
+        return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+    address.settle(key, lambda text: float(_one(text)), None, fits)
+    value = st.number_input(label, value=None, step=0.01, format="%g", key=key, help=help, placeholder=placeholder)
+    value = None if value is None or not math.isfinite(value) else float(value)
+    address.keep(key, "" if value is None else repr(value))
+    return value
 
 
 def choose_switch(label: str, key: str, *, help: str | None = None) -> bool:  # noqa: A002

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import outcomes, tables
+from crossalign import instance_record, instance_search, outcomes, tables
 from crossalign.imported import Aligned, aligned_instances
+from crossalign.instance_record import Side, Source
+from crossalign.instance_search import InstanceFilter
 from crossalign.margins import Stored, read_margins
 from crossalign.schema import UserError
 from crossalign.store import parts
@@ -99,6 +101,47 @@ def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarr
         yield code, mine[which]
 
 
+def decided_of(run: RunTables, selection: Selection, language: str = "") -> np.ndarray:
+    """Decisions [layer, instance] (1, 0, NaN) of a language, or of all languages one after the other, as their points."""
+    if language:
+        found = {language: aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)}
+    else:
+        found, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
+    decided = [mine.decided for mine in found.values() if mine is not None]
+    if not decided:
+        raise UserError("This run holds no decisions on single instances.")
+    return np.concatenate(decided, axis=1)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Preparing the search …")
+def _searchable(folder: Path, version: Version, code: str) -> pd.Series:
+    run = load_run(folder, version)
+    return instance_search.searchable(texts_of(run, code), texts_of(run, run.spec.pivot))
+
+
+def rows_matching(run: RunTables, points: pd.DataFrame, asked: InstanceFilter, language: str) -> np.ndarray:
+    """Whether each of the points of a language is what is asked for; words are also looked for in the pivot's texts."""
+    texts = texts_of(run, language)
+    searched = _searchable(run.run.folder, run.version, language) if asked.words else texts["premise"]
+    return instance_search.matching(points, asked, texts["tags"], searched)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _scores(folder: Path, version: Version, code: str) -> pd.DataFrame:
+    return tables.option_scores(load_run(folder, version).run, code)
+
+
+def side_of(run: RunTables, language: str, instance_id: str) -> Side | None:
+    """An instance in a language, the pivot included; None where the language lacks it."""
+    texts = texts_of(run, language)
+    found = np.flatnonzero((texts["instance_id"] == instance_id).to_numpy(bool))
+    if not len(found):
+        return None
+    scores = _scores(run.run.folder, run.version, language)
+    mine = scores[(scores["instance_id"] == instance_id).to_numpy(bool)].sort_values("option")
+    return instance_record.side(texts.iloc[int(found[0])], mine)
+
+
 class Similarity(NamedTuple):
     """Option-by-option cosines of one instance, [layer, option, option] each; see `crossalign.similarity`."""
 
@@ -124,7 +167,30 @@ def similarity_of(run: RunTables, selection: Selection, language: str, row: int)
     return _similarity(run.run.folder, run.version, _known(run, language), selection.pooling, row)
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _long_margins(folder: Path, version: Version, code: str, pooling: str, metric: str) -> pd.DataFrame:
+    margins = margins_of(load_run(folder, version), code, pooling)[metric]
+    n_layers, n = margins.shape
+    return pd.DataFrame({"layer": np.repeat(np.arange(n_layers), n), "margin": margins.reshape(-1)})
+
+
+def margins_by_layer(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
+    """One row per layer and instance of a language: layer, margin."""
+    return _long_margins(run.run.folder, run.version, _known(run, language), selection.pooling, selection.metric)
+
+
+def record_of(run: RunTables, selection: Selection, language: str, row: int) -> dict[str, Any]:
+    """All that is known of an instance of a language; see `crossalign.instance_record.record`."""
+    spec, instance_id = run.spec, outcomes_of(run, language)["instance_id"].iloc[row]
+    source = Source(run.run_id, spec.model_name, spec.task, spec.protocol, selection.pooling)
+    sides = [s for s in (side_of(run, code, instance_id) for code in (spec.pivot, language)) if s]
+    margins = {name: m[:, row] for name, m in margins_of(run, language, selection.pooling).items()}
+    cosines = similarity_of(run, selection, language, row)
+    others = instance_record.elsewhere(all_instance_points(run, selection), instance_id, run.names)
+    return instance_record.record(source, instance_id, sides, margins, cosines and cosines._asdict(), others)
+
+
 def _known(run: RunTables, code: str) -> str:
-    if code not in set(run.languages["language"]):
+    if code not in run.names:
         raise UserError(f"This run has no language {code!r}.")
     return code

@@ -9,7 +9,7 @@ the groups a page names at the top of the page; see `GROUPS`. What a page needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -89,6 +89,11 @@ def choose_layer(run: RunTables, key: str = "layer") -> int:
 def choose_language(run: RunTables, key: str = "language") -> str:
     """One language other than the pivot, by English name."""
     return controls.choose_one("Language", run.codes, key, format_func=lambda code: named(run, code), width=WIDE)
+
+
+def go_to_language(customdata: Sequence[Any]) -> None:
+    """For `components.show(on_click=...)`: the language of the point that was clicked."""
+    st.session_state["language"] = customdata[0]
 
 
 def choose_languages(run: RunTables, key: str = "languages", most: int = MOST_LANGUAGES) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Space: the states of options or premises at a layer, in two dimensions."""
 
+import numpy as np
 import streamlit as st
 
 from crossalign.figures import space as figures
@@ -65,7 +66,7 @@ def show_map() -> None:
 
 
 def _positions(rows: list) -> list[int]:
-    return [int(row) for row in rows[:1] if 0 <= int(row) < len(found.points)]
+    return [row for row in np.ravel(rows[:1]).astype(int).tolist() if 0 <= row < len(found.points)]
 
 
 show_map()

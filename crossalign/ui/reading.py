@@ -1,0 +1,78 @@
+"""Texts of instances as they are read: every sign stays a sign, in the direction of its script."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from crossalign.instance_record import Option, Side, letter
+
+GOLD, PREDICTED = "★ gold", "▶ predicted"
+
+VERDICTS = {
+    True: ":material/check_circle: right",
+    False: ":material/cancel: wrong",
+    None: ":material/help: not answered",
+}
+"""Sign and word, in Markdown."""
+
+LONG = 1500
+"""Signs from which a text gets a box of its own to scroll in."""
+
+TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;unicode-bidi:isolate"
+CELL = "padding:.45rem .6rem;border-top:1px solid rgba(128,128,128,.35);vertical-align:top;text-align:start"
+
+
+def text_html(text: str, side: Side) -> str:
+    """A text, escaped, with its language and direction."""
+    lang = html.escape(side.language.replace("_", "-"), quote=True)
+    return f'<div dir="{side.direction}" lang="{lang}" style="{TEXT}">{html.escape(text)}</div>'
+
+
+def show_text(text: str, side: Side) -> None:
+    """A text in a frame; a long one can be scrolled."""
+    with st.container(border=True, height=320 if len(text) > LONG else "content"):
+        st.html(text_html(text or "–", side))
+
+
+def show_options(sides: Sequence[Side]) -> None:
+    """The options in all the languages, side by side, with log-likelihoods; gold and prediction by sign and word."""
+    heads = "".join(
+        f'<th style="{CELL}">{html.escape(s.name)}</th><th style="{CELL}">log-likelihood</th>' for s in sides
+    )
+    rows = range(max(len(s.options) for s in sides))
+    body = "".join(_row(i, sides) for i in rows)
+    st.html(
+        f'<div style="overflow-x:auto"><table style="width:100%;border-collapse:collapse">'
+        f'<thead><tr><th style="{CELL}">Option</th>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _row(index: int, sides: Sequence[Side]) -> str:
+    cells = "".join(
+        _cells(s.options[index], s) if index < len(s.options) else f'<td style="{CELL}"></td>' * 2 for s in sides
+    )
+    return f'<tr><td style="{CELL}"><b>{letter(index)}</b></td>{cells}</tr>'
+
+
+def _cells(option: Option, side: Side) -> str:
+    scored = option.continuation not in ("", option.text)
+    note = f"<small>scored: {html.escape(option.continuation)}</small>" if scored else ""
+    marks = [word for shown, word in ((option.gold, GOLD), (option.predicted, PREDICTED)) if shown]
+    said = "".join(f"<div><b>{word}</b></div>" for word in marks)
+    return (
+        f'<td style="{CELL};min-width:9rem">{text_html(option.text, side)}{note}</td>'
+        f'<td style="{CELL};white-space:nowrap">{_loglik(option)}{said}</td>'
+    )
+
+
+def _loglik(option: Option) -> str:
+    if math.isnan(option.loglik):
+        return "–"
+    tokens = (
+        "" if option.n_tokens is None else f" <small>({option.n_tokens} token{'s' * (option.n_tokens != 1)})</small>"
+    )
+    return f"{option.loglik:.2f}".replace("-", "−") + f" nats{tokens}"

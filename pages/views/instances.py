@@ -1,0 +1,85 @@
+"""Instances: whether alignment goes with being right, and the instances themselves."""
+
+import pandas as pd
+import streamlit as st
+
+from crossalign import effects as library
+from crossalign import instance_search
+from crossalign.figures import association, layers
+from crossalign.figures import instances as figures
+from crossalign.ui import address, components, controls, data, effects, instance_list, instances, selection
+
+VALUES = {
+    "margin": ("alignment margin", "Alignment margin (cosine)"),
+    "layers_aligned": ("aligned layers", "Share of aligned layers"),
+    "logprob_margin": ("log-probability margin", "Log-probability margin (nats)"),
+}
+SPLITS = {"correct": "right or wrong", "cohort": "cohort", "cell": "aligned × right"}
+
+st.title("Instances")
+run = selection.choose_run()
+components.run_header(run)
+chosen = selection.choose(run, "language", "one layer")
+name, layer = run.name(chosen.language), data.layer_of(run, chosen, chosen.language)
+mine = instances.instance_points(run, chosen, chosen.language)
+answered = bool(mine["correct"].notna().any())
+
+st.subheader("How alignment is distributed")
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    scope = controls.choose_one("Instances of", ["one", "all"], "of", format_func={"one": name, "all": effects.ALL}.get)
+    value = controls.choose_one("Value", list(VALUES), "value", format_func=lambda v: VALUES[v][0])
+    kind = controls.choose_one("Drawn as", list(figures.KINDS), "kind", format_func=lambda k: figures.KINDS[k])
+    by = controls.choose_one("Split by", list(SPLITS), "split", format_func=SPLITS.get) if answered else None
+whose = effects.ALL if scope == "all" else chosen.language
+points = effects.points_of(run, chosen, whose)
+shown = points.assign(cell=library.cells(points)) if by == "cell" else points
+left, right = st.columns(2)
+with left:
+    drawn = figures.distribution(shown, value, by, kind=kind, label=VALUES[value][1])
+    columns = ["language", "instance_id", "correct", "cohort", "aligned", "margin", "layers_aligned", "logprob_margin"]
+    components.show(drawn, points[columns], "distribution", run)
+with right:
+    series = {None: "language", "cohort": "cohort"}.get(by, "correct")
+    curves = effects.curves_of(run, chosen, whose, series)
+    depth = layers.Depth(run.n_layers)
+    components.show(layers.curves(curves, depth, series=series, relabelled=False), curves, "by-layer", run)
+
+st.subheader("Does alignment go with being right?")
+if not answered:
+    st.info("This task has no answers to be right or wrong, so there is nothing to compare alignment with.")
+else:
+    effect = controls.choose_one(
+        "Effect", list(library.EFFECTS), "effect", format_func=lambda e: library.EFFECTS[e].short
+    )
+    about = library.EFFECTS[effect]
+    found = effects.effects_of(run, chosen, effect)
+    st.caption(components.plain(about.about))
+    components.numbers_in_a_row(effects.summary(found, about.short, chosen.language, name))
+    left, right = st.columns(2)
+    with left:
+        counts = library.crossed(points)
+        st.caption(
+            components.plain(f"Instances of {name} at layer {layer}" if scope == "one" else f"Instances of {whose}")
+        )
+        components.show(association.two_by_two(counts), counts, "crossed", run)
+    with right:
+        st.caption(components.plain(about.label))
+        pooled = pd.DataFrame(
+            [("all languages", *found.pooled.estimate)], columns=["name", "estimate", "low", "high", "p", "n"]
+        )
+        drawn = association.forest(found.languages, about.label, null=about.null, log=about.log, pooled=pooled)
+        components.show(drawn, found.languages, "forest", run, on_click=selection.go_to_language)
+    st.caption("Accuracy of aligned and of not aligned instances, language by language")
+    accuracies = effects.accuracies_of(run, chosen)
+    drawn = association.aligned_versus_not(accuracies)
+    components.show(drawn, accuracies, "aligned-or-not", run, on_click=selection.go_to_language)
+
+st.subheader(f"Instances of {components.plain(name)}")
+asked = instance_list.choose_filter(run, mine, chosen.language)
+kept = instances.rows_matching(run, mine, asked, chosen.language)
+listed = instance_search.listing(mine, instances.texts_of(run, chosen.language), kept)
+picked = instance_list.pick_instance(run, listed, "instances")
+if picked is not None:
+    address.remember(instance=picked)
+    st.switch_page("pages/views/instance.py")
+components.provenance(run)

@@ -20,7 +20,7 @@ PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) i
 ORDER = (
     "schema",
     "languages amounts",
-    "similarity scoring statistics representation",
+    "similarity scoring statistics representation projection",
     "alignment distractors miniature",
     "models tasks",
     "forward patching translation",
@@ -34,7 +34,7 @@ ORDER = (
     "pipeline importers translation_scores",
     "demo",
     "accuracy imported",
-    "tables outcomes console reference",
+    "tables outcomes comparison definitions console reference",
     "translation_tables relations profiles",
     "effects instance_search instance_record",
     "figures findings",
@@ -48,7 +48,7 @@ ORDER = (
 
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.split()}
 
-NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation")
+NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation", "projection")
 
 WITH_TORCH = {
     "models",

@@ -176,8 +176,10 @@ def numbers_in_a_row(estimates: Mapping[str, tuple[Estimate, str]]) -> None:
 class Drawing(Protocol):
     """A plotly figure and what it shows in words (see `crossalign.figures`)."""
 
-    figure: Any
-    alt: str
+    @property
+    def figure(self) -> Any: ...
+    @property
+    def alt(self) -> str: ...
 
 
 def show(

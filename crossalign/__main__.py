@@ -231,6 +231,7 @@ def _add_computation(add: Callable[..., object]) -> None:
         default="none",
         help="keep pooled hidden states (for maps and later metrics)",
     )
+    add("--estimate", action="store_true", help="only say what the run would cost: tokens, memory, disk, time")
 
 
 def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from crossalign import console, translation_commands
 from crossalign.alignment import ALIGNMENT_METRICS
+from crossalign.planning import RunRequest
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
 from crossalign.store.runs import Run, find_run, list_runs
@@ -21,11 +22,20 @@ if TYPE_CHECKING:
 
 
 def run(options: Namespace) -> int:
-    """Computes a run and shows its summary."""
+    """Computes a run and shows its summary; with --estimate, only what it would cost."""
     from crossalign.pipeline import run as compute
-    from crossalign.planning import RunRequest
 
-    request = RunRequest(
+    request = _request(options)
+    if options.estimate:
+        return _estimate(request, options.json)
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        finished = compute(request, observer)
+    _show(finished, finished.spec.poolings[0], options.json)
+    return 0
+
+
+def _request(options: Namespace) -> RunRequest:
+    return RunRequest(
         model=options.model,
         task=options.task,
         languages=options.languages,
@@ -42,9 +52,20 @@ def run(options: Namespace) -> int:
         keep_states=options.keep_states,
         cache=options.cache,
     )
-    with console.Reporting() if options.json else console.Progressing() as observer:
-        finished = compute(request, observer)
-    _show(finished, finished.spec.poolings[0], options.json)
+
+
+def _estimate(request: RunRequest, as_json: bool) -> int:
+    from crossalign.cost import cost
+
+    with console.Reporting() if as_json else console.Progressing() as observer:
+        found = cost(request, observer)
+    if as_json:
+        console.print_json(found._asdict() | {"described": found.described(), "warnings": found.warnings()})
+        return 0
+    for name, value in found.described().items():
+        print(f"{name + ':':<16}{value}")
+    for warning in found.warnings():
+        print(warning)
     return 0
 
 

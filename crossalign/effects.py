@@ -22,12 +22,12 @@ from crossalign.statistics import (
     Estimate,
     auc,
     clustered_mantel_haenszel,
-    conditionals,
     delta,
     holm,
     odds_ratio,
     pooled_auc,
     pooled_difference,
+    rate,
     stratified_tables,
 )
 from crossalign.statistics.cohorts import among_pivot_correct
@@ -50,6 +50,17 @@ class Facts(NamedTuple):
         return Facts(*(array[rows] for array in self))
 
 
+class Pooled(NamedTuple):
+    """An effect within languages, pooled over them.
+
+    Attributes:
+        homogeneity_p: p of the test that all languages share it; NaN where there is no such test.
+    """
+
+    estimate: Estimate
+    homogeneity_p: float = math.nan
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """A number that says how alignment goes with being right.
@@ -70,7 +81,7 @@ class Effect:
     log: bool
     about: str
     within: Callable[[Facts], Estimate]
-    over: Callable[[Facts, np.ndarray], Estimate]
+    over: Callable[[Facts, np.ndarray], Pooled]
 
 
 EFFECTS: dict[str, Effect] = {
@@ -82,7 +93,7 @@ EFFECTS: dict[str, Effect] = {
         "Odds of a right answer if aligned ÷ odds if not; 1 is no effect. Fisher's exact test, or a normal test where "
         "instances come in groups. Over languages: Mantel–Haenszel, with a jackknife over questions.",
         lambda f: odds_ratio(f.aligned, f.correct, _grouped(f.groups)),
-        lambda f, s: clustered_mantel_haenszel(f.aligned, f.correct, s, f.groups).odds_ratio,
+        lambda f, s: Pooled(*clustered_mantel_haenszel(f.aligned, f.correct, s, f.groups)[:2]),
     ),
     "delta": Effect(
         "Δ: alignment rate of EC-XC − that of EC-XW",
@@ -93,7 +104,7 @@ EFFECTS: dict[str, Effect] = {
         "those wrong in it. Two-sided test of two proportions. Over languages: the mean weighted as by Mantel and "
         "Haenszel.",
         lambda f: delta(f.aligned, f.cohort, f.groups),
-        lambda f, s: pooled_difference(f.aligned, among_pivot_correct(f.cohort), s, f.groups),
+        lambda f, s: Pooled(pooled_difference(f.aligned, among_pivot_correct(f.cohort), s, f.groups)),
     ),
     "auc": Effect(
         "AUC: a right instance has the larger alignment margin",
@@ -103,7 +114,7 @@ EFFECTS: dict[str, Effect] = {
         "Chance that of a right and a wrong instance of one language the right one has the larger alignment margin; 0.5 "
         "is no effect. Mann–Whitney test. Over languages: the mean weighted as by Mantel and Haenszel.",
         lambda f: auc(f.margin, f.correct, f.groups),
-        lambda f, s: pooled_auc(f.margin, f.correct, s, f.groups),
+        lambda f, s: Pooled(pooled_auc(f.margin, f.correct, s, f.groups)),
     ),
 }
 
@@ -128,16 +139,10 @@ def by_language(instances: pd.DataFrame, effect: str) -> pd.DataFrame:
     return frame.assign(p_holm=holm(frame["p"].to_numpy(float)))
 
 
-def over_languages(instances: pd.DataFrame, effect: str) -> Estimate:
+def over_languages(instances: pd.DataFrame, effect: str) -> Pooled:
     """An effect of `EFFECTS` within languages, pooled over them; a question counts as one unit in all its languages."""
     stratum = pd.factorize(instances["language"])[0].astype(np.int64)
     return EFFECTS[effect].over(facts(instances), stratum)
-
-
-def homogeneity(instances: pd.DataFrame) -> float:
-    """p of Breslow and Day's test that all languages have the same odds ratio; NaN for fewer than two languages."""
-    every, stratum = facts(instances), pd.factorize(instances["language"])[0].astype(np.int64)
-    return clustered_mantel_haenszel(every.aligned, every.correct, stratum, every.groups).homogeneity_p
 
 
 def accuracies(instances: pd.DataFrame) -> pd.DataFrame:
@@ -148,11 +153,9 @@ def accuracies(instances: pd.DataFrame) -> pd.DataFrame:
     """
     every, rows = facts(instances), []
     for code, at in _languages(instances):
-        part = every.at(at)
-        both = conditionals(part.aligned, part.correct, part.groups)
-        sides = {"aligned": both.correct_if_aligned, "not_aligned": both.correct_if_not}
-        row = {"language": code}
-        for side, share in sides.items():
+        part, row = every.at(at), {"language": code}
+        for side, wanted in (("aligned", 1.0), ("not_aligned", 0.0)):
+            share = rate(part.correct[part.aligned == wanted], part.groups[part.aligned == wanted])
             row |= {side: share.rate, f"{side}_low": share.low, f"{side}_high": share.high, f"n_{side}": share.n}
         rows.append(row)
     names = [name for side in ("aligned", "not_aligned") for name in (side, f"{side}_low", f"{side}_high", f"n_{side}")]
@@ -187,20 +190,21 @@ def rates_by_layer(decided: Float[np.ndarray, "layer instance"], series: pd.Seri
 
     Args:
         decided: 1.0 aligned, 0.0 not, NaN undefined.
-        series: which series each instance belongs to; null for none.
+        series: which series each instance belongs to; null for none. A categorical gives their order.
         groups: resampling unit of each instance, as integers.
 
     Returns:
         Columns series, layer, rate, low, high, n; Wilson intervals widened as in `statistics.rate`.
     """
     rows = []
-    for key in pd.unique(series.dropna()):
+    ordered = series.cat.categories if isinstance(series.dtype, pd.CategoricalDtype) else pd.unique(series.dropna())
+    for key in (k for k in ordered if (series == k).any()):
         at = np.flatnonzero((series == key).fillna(False).to_numpy(bool))
         at = at[np.argsort(groups[at], kind="stable")]
         starts = np.flatnonzero(np.diff(groups[at], prepend=-1))
-        for layer, (rate, n, effect) in enumerate(zip(*_widened(decided[:, at], starts), strict=True)):
-            low, high = wilson(float(rate), float(n / effect)) if n else (math.nan, math.nan)
-            rows.append((key, layer, rate, low, high, int(n)))
+        for layer, (share, n, effect) in enumerate(zip(*_widened(decided[:, at], starts), strict=True)):
+            low, high = wilson(float(share), float(n / effect)) if n else (math.nan, math.nan)
+            rows.append((key, layer, share, low, high, int(n)))
     return pd.DataFrame(rows, columns=["series", "layer", "rate", "low", "high", "n"])
 
 

@@ -49,7 +49,7 @@ class Verdict(NamedTuple):
         if abs(margin) <= TIE:
             return f"not aligned, a tie: match and rival are both {number(self.rival.value, 4)}"
         values = f"{MATCH} weakest match {number(self.matched.value, 4)} {sign} {RIVAL} strongest rival {number(self.rival.value, 4)}"
-        return f"{decision}: {values} (margin {number(margin, 4)})"
+        return f"{decision}, margin {number(margin, 4)}: {values}"
 
 
 def verdict(cosines: OptionCosines, metric: str, gold: int) -> Verdict:
@@ -109,8 +109,9 @@ def similarity(cosines: OptionCosines, metric: str = "dali", gold: int = 0, *, w
         _outline(figure, k, decided, n)
     _frame(figure, np.concatenate([b.ravel() for b in shown]), names)
     note = {
-        "text": plain(decided.words, 200),
-        "font": {"size": 13},
+        "text": plain(decided.words, 200).replace(": ", ":<br>", 1),
+        "align": "left",
+        "font": {"size": 12},
         "showarrow": False,
         "xref": "paper",
         "yref": "paper",
@@ -128,8 +129,8 @@ def _frame(figure: go.Figure, values: np.ndarray, names: list[str]) -> None:
         template=TEMPLATE,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        height=150 + 60 * len(names),
-        margin={"l": 8, "r": 8, "t": 62, "b": 8},
+        height=166 + 60 * len(names),
+        margin={"l": 8, "r": 8, "t": 78, "b": 8},
         coloraxis={"colorscale": SEQUENTIAL, "colorbar": bar} | ends,
     )
     axis = {"tickvals": list(range(len(names))), "ticktext": names, "showgrid": False, "ticks": ""}

@@ -116,6 +116,24 @@ def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
 
+def read_slice(run: Run, language: str, name: str, array: str, rows: np.ndarray) -> np.ndarray:
+    """Some rows of one array of a safetensors file of a part; only these are read, so its checksum is not looked at.
+
+    Args:
+        rows: indices, ascending.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = run.part_folder(language) / name
+    try:
+        with safe_open(path, framework="np") as file:
+            stored = file.get_slice(array)
+            first, last = int(rows[0]), int(rows[-1]) + 1
+            return stored[first:last][rows - first]
+    except (SafetensorError, OSError, IndexError) as error:
+        raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
+
+
 def has_file(run: Run, language: str, name: str) -> bool:
     """Whether the part is complete and was written with this file."""
     manifest = run.manifest(language)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import relations, tables
+from crossalign.languages import language
 from crossalign.schema import RunSpec, UserError
 from crossalign.store.runs import Run, list_runs, read_run
 
@@ -93,13 +95,13 @@ class RunTables:
     def facts(self) -> dict[str, Any]:
         return self.run.facts
 
-    @property
+    @cached_property
     def codes(self) -> list[str]:
         """Complete languages but the pivot, in the order of their English names."""
         others = self.languages[self.languages["language"] != self.spec.pivot]
         return others.sort_values("name")["language"].tolist()
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """Alignment metrics of the run."""
         return list(dict.fromkeys(self.rates["metric"]))
@@ -116,10 +118,13 @@ class RunTables:
         return [code for code in self.facts.get("languages", []) if code not in done]
 
     def name(self, code: str) -> str:
-        """English name of a language of the run; its code where it has none."""
-        return self.names.get(code, code)
+        """English name of a language; its code where it has none."""
+        try:
+            return self.names.get(code) or language(code).name
+        except KeyError:
+            return code
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
         """Code → English name."""
         return dict(zip(self.languages["language"], self.languages["name"], strict=True))

@@ -104,10 +104,13 @@ def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarr
 def decided_of(run: RunTables, selection: Selection, language: str = "") -> np.ndarray:
     """Decisions [layer, instance] (1, 0, NaN) of a language, or of all languages one after the other, as their points."""
     if language:
-        found = {language: aligned_instances(run.run, language, selection.pooling, selection.metric)}
+        found = {language: aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)}
     else:
         found, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    return np.concatenate([mine.decided for mine in found.values() if mine is not None], axis=1)
+    decided = [mine.decided for mine in found.values() if mine is not None]
+    if not decided:
+        raise UserError("This run holds no decisions on single instances.")
+    return np.concatenate(decided, axis=1)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the search …")
@@ -136,7 +139,7 @@ def side_of(run: RunTables, language: str, instance_id: str) -> Side | None:
         return None
     scores = _scores(run.run.folder, run.version, language)
     mine = scores[(scores["instance_id"] == instance_id).to_numpy(bool)].sort_values("option")
-    return instance_record.side(texts.iloc[int(found[0])], mine)
+    return instance_record.side(texts.iloc[int(found[0])].to_dict(), mine)
 
 
 class Similarity(NamedTuple):
@@ -188,6 +191,6 @@ def record_of(run: RunTables, selection: Selection, language: str, row: int) -> 
 
 
 def _known(run: RunTables, code: str) -> str:
-    if code not in set(run.languages["language"]):
+    if code not in run.names:
         raise UserError(f"This run has no language {code!r}.")
     return code

@@ -26,7 +26,7 @@ links = st.container(horizontal=True)
 for column, side in zip(st.columns(2), sides, strict=False):
     with column:
         role = "pivot" if side.language == run.spec.pivot else "language"
-        st.subheader(components.plain(f"{side.name} ({role}): {reading.VERDICTS[side.correct]}"))
+        st.subheader(f"{components.plain(side.name)} ({role}) {reading.VERDICTS[side.correct]}")
         reading.show_text(side.text, side)
         if side.prompt:
             with st.expander("Scored prompt"):
@@ -39,8 +39,8 @@ st.subheader("Alignment")
 best = data.layer_of(run, chosen, code)
 layer = controls.choose_number("Layer shown", 0, run.n_layers, "at", default=best, help="0 = embeddings")
 similarity = instances.similarity_of(run, chosen, code, row)
-left, right = st.columns(2)
-with left:
+pair = st.grid(2, min_column_width=360)
+with pair.cell():
     if similarity is None:
         st.info("This run keeps no cosines between the options of an instance.")
     else:
@@ -49,7 +49,7 @@ with left:
         table = instance_record.cosine_table(at_layer._asdict())
         components.show(cosines.similarity(at_layer, metric, int(point["gold"])), table, "cosines", run)
         st.caption(f"Layer {layer}. The verdict is that of {selection.metric_label(metric)}.")
-with right:
+with pair.cell():
     margins = instances.margins_of(run, code, chosen.pooling)
     frame = pd.DataFrame({"layer": range(run.n_layers + 1), "margin": margins[chosen.metric][:, row]})
     everyone = instances.margins_by_layer(run, chosen, code)

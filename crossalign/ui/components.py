@@ -158,8 +158,10 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
 class Drawing(Protocol):
     """A plotly figure and what it shows in words (see `crossalign.figures`)."""
 
-    figure: Any
-    alt: str
+    @property
+    def figure(self) -> Any: ...
+    @property
+    def alt(self) -> str: ...
 
 
 def show(

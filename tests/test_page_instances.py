@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from synthetic import Shape, synthetic_run
 
 ROOT = Path(__file__).parents[1]
-PAGE = "pages/views/instances.py"
+PAGE = "dashboard/pages/instances.py"
 FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
 
 Open = Callable[..., AppTest]

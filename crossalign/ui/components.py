@@ -25,7 +25,7 @@ from crossalign.ui.data import RunTables
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 
-PAGES = "pages/views"
+PAGES = "dashboard/pages"
 
 COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 

@@ -42,7 +42,7 @@ def scatter() -> None:
     picked = components.show(drawing, points, "scatter", run, click=True, by=["language"])
     if picked:
         address.remember(language=picked[0][0])
-        st.switch_page("pages/views/instances.py")
+        st.switch_page("dashboard/pages/instances.py")
     st.caption("Click a point, or open the table and choose a row, to see the instances of the language.")
 
 

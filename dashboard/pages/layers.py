@@ -35,7 +35,7 @@ def clickable(drawing: components.Drawing, table: pd.DataFrame, name: str) -> No
     picked = components.show(drawing, table, name, run, click=True, by=["language", "layer"])
     if picked and picked[0][0] in codes:
         address.remember(language=picked[0][0], rule="layer", layer=str(picked[0][1]))
-        st.switch_page("pages/views/instances.py")
+        st.switch_page("dashboard/pages/instances.py")
 
 
 named = curves.assign(name=curves["language"].map(profiles.names_with_accuracy(run.languages)))

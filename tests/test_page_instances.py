@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from synthetic import Shape, synthetic_run
 
 ROOT = Path(__file__).parents[1]
-PAGE = "dashboard/pages/instances.py"
+PAGE = "pages/views/instances.py"
 FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
 
 Open = Callable[..., AppTest]
@@ -88,8 +88,8 @@ def test_filters_narrow_the_list_and_stand_in_the_url(opened: Open, cache: Path)
 
 
 def test_the_search_finds_words_of_the_language_and_of_the_pivot(opened: Open, cache: Path) -> None:
-    assert ids(opened(cache, language="swh_Latn", find="question 7 in SWH")) == ["passage-3#2"]
-    assert ids(opened(cache, language="swh_Latn", find="question 7 in eng_latn")) == ["passage-3#2"]
+    assert ids(opened(cache, language="swh_Latn", find='"question 7 in SWH"')) == ["passage-3#2"]
+    assert ids(opened(cache, language="swh_Latn", find='why "question 7 in eng_latn"')) == ["passage-3#2"]
     app = opened(cache, language="swh_Latn", find="<script> of nowhere")
     assert app.info[-1].proto.title == "No instance is like this" or "Take a filter away" in app.info[-1].value
 

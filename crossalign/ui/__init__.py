@@ -17,9 +17,9 @@
     components.show(figures.curves(curves, relative=depth), curves, "curves", run)
     components.provenance(run)
 
-and one line in `app.py`: `st.Page("dashboard/pages/layers.py", title="Layers", icon=":material/layers:")` in its section. (No
-folder beside `app.py` may be called `pages`: Streamlit looks for one before `app.py` has run, and a link to a page that is
-the first request a server gets then ends in "Page not found".)
+and one line in `app.py`: `st.Page("pages/views/layers.py", title="Layers", icon=":material/layers:")` in its section. (The
+files lie one folder down: Streamlit runs a file directly in `pages` without `app.py` when a link to it is the first
+request that a server gets.)
 
 - Widgets come from `controls` and `selection` only: their values stand in the URL, survive a change of page under the
   same key, and are always among the values offered. Two pages that mean the same thing use the same key. Any other
@@ -32,8 +32,8 @@ the first request a server gets then ends in "Page not found".)
 - A mistake the reader can put right is raised as `UserError`: `components.framed` shows it in place of the page.
 - Text from data or the URL: `components.plain` where Markdown is read (nearly everywhere: markdown, caption, info,
   labels of options); tables and `st.text` show it as it is; `st.html` only with `html.escape` (and `dir="auto"`).
-- To another page: `st.page_link("dashboard/pages/instances.py", label=..., query_params=chosen.link(language="swh_Latn"))`; after
-  a click in a chart or table `address.remember(language=code)`, then `st.switch_page("dashboard/pages/instances.py")`. On the page
+- To another page: `st.page_link("pages/views/instances.py", label=..., query_params=chosen.link(language="swh_Latn"))`; after
+  a click in a chart or table `address.remember(language=code)`, then `st.switch_page("pages/views/instances.py")`. On the page
   itself: `st.session_state["language"] = code` in the `on_click` of a button.
 - A clickable chart and what depends on it sit in one `@st.fragment` function, with `components.show(..., click=True)`,
   which returns the customdata of the chosen points; the same rows also in a table, for the keyboard.

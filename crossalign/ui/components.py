@@ -25,7 +25,7 @@ from crossalign.ui.data import RunTables
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 
-PAGES = "dashboard/pages"
+PAGES = "pages/views"
 
 COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 
@@ -158,8 +158,10 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
 class Drawing(Protocol):
     """A plotly figure and what it shows in words (see `crossalign.figures`)."""
 
-    figure: Any
-    alt: str
+    @property
+    def figure(self) -> Any: ...
+    @property
+    def alt(self) -> str: ...
 
 
 def show(

@@ -83,5 +83,5 @@ listed = instance_search.listing(mine, instances.texts_of(run, chosen.language),
 picked = instance_list.pick_instance(run, listed, "instances")
 if picked is not None:
     address.remember(instance=picked)
-    st.switch_page("dashboard/pages/instance.py")
+    st.switch_page("pages/views/instance.py")
 components.provenance(run)

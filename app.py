@@ -2,17 +2,21 @@
 
 import streamlit as st
 
+from crossalign.jobs.process import hosted
 from crossalign.ui.components import framed
 
 st.set_page_config(page_title="crossalign", page_icon="🧭", layout="wide")
-page = st.navigation(
-    {
-        "": [
-            st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
-            st.Page("pages/views/instances.py", title="Instances", icon=":material/list:"),
-            st.Page("pages/views/instance.py", title="Instance", visibility="hidden"),
-        ],
-    }
-)
+pages = [
+    st.Page("pages/views/overview.py", title="Overview", icon=":material/home:", default=True),
+    st.Page("pages/views/languages.py", title="Languages", icon=":material/language:"),
+    st.Page("pages/views/layers.py", title="Layers", icon=":material/layers:"),
+    st.Page("pages/views/instances.py", title="Instances", icon=":material/list:"),
+    st.Page("pages/views/instance.py", title="Instance", visibility="hidden"),
+    st.Page("pages/views/space.py", title="Space", icon=":material/scatter_plot:"),
+    st.Page("pages/views/compare.py", title="Compare", icon=":material/compare_arrows:"),
+    st.Page("pages/views/compute.py", title="Compute", icon=":material/play_circle:"),
+    st.Page("pages/views/methods.py", title="Methods", icon=":material/menu_book:"),
+]
+page = st.navigation([p for p in pages if not (hosted() and p.url_path == "compute")])
 with framed(page):
     page.run()

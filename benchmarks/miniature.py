@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sacrebleu.metrics import CHRF
 
-from crossalign import tables
+from crossalign import tables, translation_tables
 from crossalign.miniature.world import LANGUAGES, LINKS, PIVOT
-from crossalign.pipeline import run
+from crossalign.pipeline import run, translate
 from crossalign.planning import RunRequest
 from crossalign.statistics import pearson, spearman
+from crossalign.translation_planning import TranslationRequest
 
 CHOICE_TASKS = ("miniature-copa", "miniature-story", "miniature-reading")
 SENTENCES = "miniature-parallel"
@@ -112,6 +114,22 @@ def correlation_table(accuracy: pd.DataFrame, alignment: pd.DataFrame) -> pd.Dat
     return pd.DataFrame(rows, columns=["task", "against", "pooling", "Spearman", "Pearson"])
 
 
+def translation_table(model: Path, cache: Path) -> pd.DataFrame:
+    """Greedy translation of unseen combinations: corpus chrF++ against the reference and against another sentence's."""
+    request = TranslationRequest(str(model), SENTENCES, shots=0, direction="both", device="cpu", cache=cache)
+    finished = translate(request)
+    rows = []
+    for part in finished.languages():
+        frame = translation_tables.translations(finished, part)
+        scores = {"chrF++": frame["reference"], "wrong reference": frame["reference"].to_numpy()[::-1]}
+        row = {"direction": frame["direction"].iloc[0], "language": frame["language"].iloc[0]}
+        row["exact"] = float((frame["output"].str.strip() == frame["reference"]).mean())
+        for name, references in scores.items():
+            row[name] = CHRF(word_order=2).corpus_score(frame["output"].tolist(), [list(references)]).score
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def main() -> int:
     """Computes all runs in a temporary cache and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -119,8 +137,9 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="keep the runs here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        frames, alignments, shares = [], [], {}
+        frames, alignments, translated, shares = [], [], [], {}
         for model in options.models:
+            translated.append(translation_table(model, options.cache or Path(temporary)))
             for task in (*CHOICE_TASKS, SENTENCES):
                 finished = run(RunRequest(str(model), task, cache=options.cache or Path(temporary), device="cpu"))
                 alignments.append(alignment_table(finished).assign(task=task, model=str(model)))
@@ -136,6 +155,8 @@ def main() -> int:
     for (task, pooling, metric), rates in best.groupby(level=[0, 1, 2], sort=False):
         print(f"\n{task} {pooling} {metric}")
         print(_markdown(rates.droplevel([0, 1, 2]).reindex([c for c in LANGUAGES if c != PIVOT]).T.reset_index()))
+    keys = ["direction", "language"]
+    print(_markdown(pd.concat(translated).groupby(keys, sort=False).mean().reset_index()))
     print(_markdown(cohorts(pd.concat(frames, ignore_index=True))))
     print(_markdown(correlation_table(accuracy, alignment)))
     return 0

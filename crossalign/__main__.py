@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     from crossalign.commands import COMMANDS
+    from crossalign.ui.serving import serve
 
     try:
-        return COMMANDS[options.command](options)
+        return (COMMANDS | {"app": serve})[options.command](options)
     except UserError as error:
         print(f"crossalign: {error}", file=sys.stderr)
         return 2
@@ -61,8 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands, common)
     _add_translate(commands, common)
+    _add_import(commands, common)
     _add_scores(commands, common)
     commands.add_parser("demo", parents=[common], help="compute the default run: offline, in about a minute")
+    app = commands.add_parser("app", parents=[common], help="serve the dashboard on this machine")
+    app.add_argument("--port", type=int, default=8501, metavar="N", help="default: 8501")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
     summary.add_argument("run", metavar="RUN", help="run id, or its beginning")
@@ -70,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument(
         "--against", metavar="RUN", help="of a translation run: compare with another by paired bootstrap"
     )
+    summary.add_argument("--scores", default="", metavar="NAME", help="accuracy by scores added with `import --run`")
     verify = commands.add_parser("verify", parents=[common], help="check every file of the cache against its checksum")
     verify.add_argument("run", metavar="RUN", nargs="?", help="run id, or its beginning (default: all runs)")
     export = commands.add_parser("export", parents=[common], help="write a run's tables as Parquet and CSV")
@@ -157,6 +162,23 @@ def _add_scores(commands: argparse._SubParsersAction, common: argparse.ArgumentP
     scores.add_argument("--direction", choices=("en-xx", "xx-en"), help="whose they are, where the file does not say")
 
 
+def _add_import(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    importing = commands.add_parser("import", help="take over results that were computed elsewhere")
+    sources = importing.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    published = sources.add_parser(
+        "published", parents=[common], help="released results in the layout of the DALI paper, or a part of them"
+    )
+    logs = sources.add_parser(
+        "lm-eval", parents=[common], help="logs of lm-evaluation-harness 0.4.5 or later (results and samples)"
+    )
+    for source in (published, logs):
+        source.add_argument("folder", type=Path, metavar="DIR", help="folder with the results")
+    logs.add_argument("--run", metavar="RUN", help="add the accuracy to this cached run of the same model and items")
+    logs.add_argument(
+        "--time", default="", metavar="T", help="of repeated evaluations those whose time begins so, not the newest"
+    )
+
+
 def _add_choices(add: Callable[..., object]) -> None:
     """What is run: everything here but the model's name can change a number."""
     add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
@@ -212,6 +234,7 @@ def _add_computation(add: Callable[..., object]) -> None:
         default="none",
         help="keep pooled hidden states (for maps and later metrics)",
     )
+    add("--estimate", action="store_true", help="only say what the run would cost: tokens, memory, disk, time")
 
 
 def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from crossalign import console, translation_commands
 from crossalign.alignment import ALIGNMENT_METRICS
+from crossalign.planning import RunRequest
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
 from crossalign.store.runs import Run, find_run, list_runs
@@ -20,11 +22,20 @@ if TYPE_CHECKING:
 
 
 def run(options: Namespace) -> int:
-    """Computes a run and shows its summary."""
+    """Computes a run and shows its summary; with --estimate, only what it would cost."""
     from crossalign.pipeline import run as compute
-    from crossalign.planning import RunRequest
 
-    request = RunRequest(
+    request = _request(options)
+    if options.estimate:
+        return _estimate(request, options.json)
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        finished = compute(request, observer)
+    _show(finished, finished.spec.poolings[0], options.json)
+    return 0
+
+
+def _request(options: Namespace) -> RunRequest:
+    return RunRequest(
         model=options.model,
         task=options.task,
         languages=options.languages,
@@ -41,9 +52,20 @@ def run(options: Namespace) -> int:
         keep_states=options.keep_states,
         cache=options.cache,
     )
-    with console.Reporting() if options.json else console.Progressing() as observer:
-        finished = compute(request, observer)
-    _show(finished, finished.spec.poolings[0], options.json)
+
+
+def _estimate(request: RunRequest, as_json: bool) -> int:
+    from crossalign.cost import cost
+
+    with console.Reporting() if as_json else console.Progressing() as observer:
+        found = cost(request, observer)
+    if as_json:
+        console.print_json(found._asdict() | {"described": found.described(), "warnings": found.warnings()})
+        return 0
+    for name, value in found.described().items():
+        print(f"{name + ':':<16}{value}")
+    for warning in found.warnings():
+        print(warning)
     return 0
 
 
@@ -56,6 +78,29 @@ def demo(options: Namespace) -> int:
     for finished in runs:
         _show(finished, finished.spec.poolings[0], options.json)
     return 0
+
+
+def import_results(options: Namespace) -> int:
+    """Imports results that were computed elsewhere; exit status 1 when something had to be left out."""
+    from crossalign.imported import missing
+    from crossalign.importers import lm_eval, published
+
+    with console.Reporting() if options.json else console.Progressing() as observer:
+        if options.source == "published":
+            report = published.import_release(options.folder, options.cache, observer)
+        else:
+            report = lm_eval.import_logs(options.folder, options.cache, options.run, options.time, observer)
+    lacking = {i: [t for t in missing(find_run(options.cache, i)) if t not in report.left_out] for i in report.runs}
+    if options.json:
+        console.print_json(asdict(report) | {"missing": lacking})
+        return 1 if report.left_out else 0
+    for text in (*report.notes, *(f"Left out: {text}" for text in report.left_out)):
+        print(text)
+    for run_id, sentences in lacking.items():
+        print(f"{run_id}{' (was there already)' if run_id in report.unchanged else ''}")
+        for text in sentences:
+            print(f"  {text}")
+    return 1 if report.left_out else 0
 
 
 def list_all(options: Namespace) -> int:
@@ -83,10 +128,10 @@ def summary(options: Namespace) -> int:
     if found.spec.kind == "translation":
         translation_commands.show(found, options.cache, options.json, options.against)
         return 0
-    pooling = options.pooling or found.spec.poolings[0]
-    if pooling not in found.spec.poolings:
-        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings)}, not {pooling}.")
-    _show(found, pooling, options.json)
+    pooling = options.pooling or next(iter(found.spec.poolings), "")
+    if options.pooling and pooling not in found.spec.poolings:
+        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings) or 'none'}, not {pooling}.")
+    _show(found, pooling, options.json, options.scores)
     return 0
 
 
@@ -143,10 +188,13 @@ def _text(value: object) -> object:
     return value
 
 
-def _show(one: Run, pooling: str, as_json: bool) -> None:
+def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
     from crossalign import tables
+    from crossalign.imported import missing
+    from crossalign.store.scorings import scorings
 
-    languages, rates = tables.languages(one), tables.rates(one)
+    languages, rates = tables.languages(one, scores), tables.rates(one)
+    added = [s.name for s in scorings(one)]
     best = tables.best_layers(rates)
     related = tables.correlations(languages, rates)
     if as_json:
@@ -156,6 +204,9 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
             "languages": languages.to_dict("records"),
             "best_layers": best.to_dict("records"),
             "correlations": related.to_dict("records"),
+            "scores": scores or None,
+            "added_scores": added,
+            "missing": missing(one),
         }
         console.print_json(value)
         return
@@ -168,6 +219,10 @@ def _show(one: Run, pooling: str, as_json: bool) -> None:
     if body:
         header = ["metric", "over layers", "coefficient", "r", "n"]
         console.print_table("Accuracy against alignment over languages (95 % intervals)", header, body)
+    for text in missing(one):
+        print(text)
+    if added:
+        print(f"Scores added from elsewhere, shown with --scores: {', '.join(added)}")
 
 
 def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooling: str) -> None:
@@ -183,7 +238,7 @@ def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooli
         rows.append([record["language"], *about, *cells])
     header = ["language", "name", "n", "accuracy"] if wide else ["language", "n", "accuracy"]
     note = f"Highest rate over layers @ that layer (0 = embeddings); pivot {one.spec.pivot}, pooling {pooling}."
-    console.print_table(one.run_id, [*header, *metrics], rows, note)
+    console.print_table(one.run_id, [*header, *metrics], rows, note if metrics else "")
 
 
 def _interval(value: float, low: float, high: float) -> str | None:
@@ -195,6 +250,7 @@ COMMANDS = {
     "translate": translation_commands.translate,
     "scores": translation_commands.scores,
     "demo": demo,
+    "import": import_results,
     "list": list_all,
     "summary": summary,
     "verify": verify,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from crossalign.schema import UserError
 
 
 class _Rate(ProgressColumn):
@@ -47,6 +51,9 @@ class Progressing:
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
 
+    def ahead(self, parts: Sequence[str], size: int) -> None:
+        pass
+
     def stage(self, name: str, total: int, unit: str) -> None:
         self.task = self.progress.add_task(name, total=total, unit=unit)
 
@@ -55,16 +62,23 @@ class Progressing:
 
 
 class Reporting:
-    """An observer for machines: one JSON object per line on standard error."""
+    """An observer for machines: one JSON object per line on standard error, with the time in Unix seconds.
+
+    Events: `ahead` (parts, size), `stage` (name, total, unit), `advance` (amount), `say` (text), and at the end `end`
+    (ok, and text: what the user can put right). A process that is killed says no end.
+    """
 
     def __enter__(self) -> Reporting:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        return None
+        self._emit(event="end", ok=kind is None, text=str(value) if isinstance(value, UserError) else "")
 
     def _emit(self, **event: Any) -> None:
-        print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
+        print(json.dumps(event | {"time": round(time.time(), 3)}, ensure_ascii=False), file=sys.stderr, flush=True)
+
+    def ahead(self, parts: Sequence[str], size: int) -> None:
+        self._emit(event="ahead", parts=list(parts), size=size)
 
     def say(self, text: str) -> None:
         self._emit(event="say", text=text)

@@ -81,7 +81,7 @@ def kept_cosines(cosines: OptionCosines, kept: Int[np.ndarray, "instance kept"])
         kept: as `without_least_likely` gives it.
     """
     rows, columns = np.maximum(kept, 0)[:, None, :, None], np.maximum(kept, 0)[:, None, None, :]
-    gone = (kept < 0).any(axis=1)[:, None, None, None]
+    gone = kept[:, :1, None, None] < 0
 
     def block(full: np.ndarray) -> np.ndarray:
         return np.where(gone, np.nan, np.take_along_axis(np.take_along_axis(full, rows, axis=2), columns, axis=3))

@@ -114,6 +114,7 @@ def separation(tests: pd.DataFrame, metric: str, names: dict[str, str]) -> Findi
         f"Of the instances right in the pivot, those also right in the language are aligned ({metric}, best layer) more "
         f"often in {len(up)} of {_counted(len(known), 'language')} after correction"
         + (f", less often in {len(down)}" if len(down) else "")
+        + (f" ({len(tests) - len(known)} more cannot be tested)" if len(tests) > len(known) else "")
         + ". "
     )
     most = known.loc[known["value"].abs().idxmax()]

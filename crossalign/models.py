@@ -113,6 +113,19 @@ def load(name: str, dtype: str, device: str) -> LanguageModel:
     return describe(model.eval(), tokenizer, dtype)
 
 
+def outline(name: str) -> LanguageModel:
+    """A model's shape and its tokenizer, without its weights: only a few small files are read."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    common: dict[str, Any] = {"trust_remote_code": False}
+    config = _loading(name, lambda: transformers.AutoConfig.from_pretrained(name, **common))
+    tokenizer = _loading(name, lambda: transformers.AutoTokenizer.from_pretrained(name, **common))
+    with torch.device("meta"):
+        model = _loading(name, lambda: transformers.AutoModelForCausalLM.from_config(config, **common))
+    return describe(model.eval(), tokenizer, "float32")
+
+
 def describe(model: Any, tokenizer: Any, dtype: str) -> LanguageModel:
     """Wraps a model that is already in memory."""
     config = model.config.get_text_config()

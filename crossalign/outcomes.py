@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from jaxtyping import Float
 
-from crossalign import scoring
+from crossalign import accuracy, scoring
 from crossalign.statistics import COHORTS, cohorts
 from crossalign.store import parts
 from crossalign.store.runs import Run
@@ -22,34 +22,60 @@ def outcomes(run: Run, codes: Sequence[str]) -> pd.DataFrame:
 
     Columns language (categorical), instance_id, group, gold, prediction (from 0), correct (1, 0, NaN), logprob_margin
     (nats), pivot_correct (joined on instance_id) and cohort (one of `statistics.COHORTS`). Null where undefined, as in a task
-    without options.
+    without options. Where a language came with the pivot's version of its own items, its pivot_correct is of these.
     """
-    pivot = _with_predictions(run, [run.spec.pivot])
-    frame = _with_predictions(run, codes)
-    rows = pd.Index(pivot["instance_id"]).get_indexer(pd.Index(frame["instance_id"]))
-    pivot_correct = np.where(rows < 0, np.nan, pivot["correct"].to_numpy()[rows])
+    pivot = _side(run, run.spec.pivot) if run.spec.pivot in run.languages() else None
+    sides = [_side(run, code) for code in codes]
+    beside = [_pivot_correct(run, code, side, pivot) for code, side in zip(codes, sides, strict=True)]
+    columns = {name: np.concatenate([getattr(s, name) for s in sides]) for name in _Side._fields}
+    names = np.repeat(np.arange(len(codes)), [len(side.instance_id) for side in sides])
+    frame = pd.DataFrame({"language": pd.Categorical.from_codes(names, categories=list(codes)), **columns})
+    frame = frame.astype({"gold": "Int8", "prediction": "Int8", "instance_id": "str", "group": "str"})
+    pivot_correct = np.concatenate(beside)
     cohort = cohorts(pivot_correct, frame["correct"].to_numpy())
     return frame.assign(pivot_correct=pivot_correct, cohort=pd.Categorical.from_codes(cohort, categories=COHORTS))
 
 
-def _with_predictions(run: Run, codes: Sequence[str]) -> pd.DataFrame:
-    read = [parts.read_table(run, code, "instances.parquet", ["instance_id", "group", "gold"]) for code in codes]
-    frame = pa.concat_tables(read).to_pandas()
-    names = np.repeat(np.arange(len(codes)), [len(table) for table in read])
-    frame.insert(0, "language", pd.Categorical.from_codes(names, categories=list(codes)))
-    frame["gold"] = frame["gold"].astype("Int8")
-    n_options = {m.n_options for m in map(run.manifest, codes) if m is not None}
-    if n_options <= {0}:
-        empty = np.full(len(frame), np.nan)
-        return frame.assign(prediction=pd.array(empty, dtype="Int8"), correct=empty, logprob_margin=empty)
-    scores = [parts.read_table(run, code, "scores.parquet", ["loglik"])["loglik"].to_numpy() for code in codes]
-    logliks, gold = np.concatenate(scores).reshape(len(frame), -1), frame["gold"].to_numpy(np.int64)
+class _Side(NamedTuple):
+    """The instances of a part, in order; NaN where undefined."""
+
+    instance_id: np.ndarray
+    group: np.ndarray
+    gold: np.ndarray
+    prediction: np.ndarray
+    correct: np.ndarray
+    logprob_margin: np.ndarray
+
+
+def _side(run: Run, code: str, side: str = "") -> _Side:
+    table = parts.read_table(run, code, f"{side}instances.parquet", ["instance_id", "group", "gold"])
+    ids, group, gold = (table[name].to_numpy() for name in ("instance_id", "group", "gold"))
+    gold, undefined = gold.astype(float), np.full(len(table), np.nan)
+    logliks = accuracy.logliks(run, code, side=side, ids=ids.tolist())
+    if logliks is None:
+        return _Side(ids, group, gold, undefined, undefined, undefined)
+    known = ~np.isnan(gold)
+    index = np.where(known, gold, 0).astype(np.int64)
     predicted = scoring.prediction(logliks)
-    return frame.assign(
-        prediction=pd.array(np.where(predicted < 0, np.nan, predicted), dtype="Int8"),
-        correct=scoring.correct(logliks, gold),
-        logprob_margin=scoring.logprob_margin(logliks, gold),
+    correct, margin = scoring.correct(logliks, index), scoring.logprob_margin(logliks, index)
+    return _Side(
+        ids,
+        group,
+        gold,
+        np.where(predicted < 0, np.nan, predicted),
+        np.where(known, correct, np.nan),
+        np.where(known, margin, np.nan),
     )
+
+
+def _pivot_correct(run: Run, code: str, side: _Side, pivot: _Side | None) -> np.ndarray:
+    """Whether the pivot is right on each instance of a language, joined on instance_id; NaN where that is unknown."""
+    if parts.has_file(run, code, "pivot_instances.parquet"):
+        pivot = _side(run, code, "pivot_")
+    if pivot is None or not len(pivot.instance_id):
+        return np.full(len(side.instance_id), np.nan)
+    rows = pd.Index(pivot.instance_id).get_indexer(pd.Index(side.instance_id))
+    return np.where(rows < 0, np.nan, pivot.correct[rows])
 
 
 def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "instance"]:

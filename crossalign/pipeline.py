@@ -43,6 +43,7 @@ def _computed(planned: Plan, start: Callable, computation: Callable, observer: O
     if not missing:
         observer.say(f"{opened.run_id} is complete in the cache ({len(planned.languages)} parts)")
         return opened
+    observer.ahead(missing, len(planned.pivot.instances))
     with lock(opened.folder / ".users.lock", shared=True):
         _fill(computation(opened, planned), missing, observer)
     _clean(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,9 @@ class Observer(Protocol):
     def say(self, text: str) -> None:
         """Something worth a line."""
 
+    def ahead(self, parts: Sequence[str], size: int) -> None:
+        """These parts are still to be computed, of at most `size` units each."""
+
     def stage(self, name: str, total: int, unit: str) -> None:
         """A stage begins; `total` units of work are ahead."""
 
@@ -35,6 +39,9 @@ class Silent:
     """Hears nothing."""
 
     def say(self, text: str) -> None:
+        pass
+
+    def ahead(self, parts: Sequence[str], size: int) -> None:
         pass
 
     def stage(self, name: str, total: int, unit: str) -> None:

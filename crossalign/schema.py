@@ -71,7 +71,7 @@ class Translation:
 
     Attributes:
         prompt: "plain" ("English: …" and "Spanish: …" on two lines), or "chat" (the tokenizer's template).
-        shots_from: split of the few-shot examples, "dev" or "test" (then they are left out).
+        shots_from: split of the few-shot examples, "dev" or "test" (then they are left out); "" without examples.
         length_ratio: a translation has at most `16 + length_ratio × characters of the source` tokens.
         bleu: tokenizer of BLEU, "flores200" or "by-script".
     """

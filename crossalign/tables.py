@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from crossalign import scoring
+from crossalign import accuracy, imported, scoring
 from crossalign.alignment import aligned
 from crossalign.alignment_tables import AlignedLayers, from_arrays
 from crossalign.languages import Language, language
 from crossalign.schema import TABLES_VERSION
-from crossalign.statistics import Correlation, pearson, rate, spearman
+from crossalign.statistics import Correlation, pearson, spearman
 from crossalign.store import parts
 from crossalign.store.files import told, write_atomically, write_json
 from crossalign.store.runs import Run
@@ -91,46 +91,68 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
-def instances(run: Run, code: str) -> pd.DataFrame:
-    """One row per instance of a language, with its prediction."""
-    frame = parts.read_table(run, code, "instances.parquet").to_pandas()
+LISTS = ("options", "continuations", "tags")
+"""Columns that hold a list of texts."""
+
+
+def instances(run: Run, code: str, scores: str = "") -> pd.DataFrame:
+    """One row per instance of a language, with its prediction.
+
+    Args:
+        scores: name of scores that were added to the run; "" for the run's own.
+    """
+    return _instances(run, code, code, "", accuracy.logliks(run, code, scores))
+
+
+def pivot_instances(run: Run, code: str) -> pd.DataFrame:
+    """The pivot's rows that belong to a language: its own version of the items where one was imported."""
+    pivot = run.spec.pivot
+    if parts.has_file(run, code, "pivot_instances.parquet"):
+        return _instances(run, code, pivot, "pivot_", accuracy.logliks(run, code, side="pivot_"))
+    if pivot in run.languages():
+        return instances(run, pivot)
+    return pd.DataFrame(columns=list(COLUMNS["instances"]))
+
+
+def _instances(run: Run, code: str, shown: str, side: str, logliks: np.ndarray | None) -> pd.DataFrame:
+    frame = parts.read_table(run, code, f"{side}instances.parquet").to_pandas()
     frame["gold"] = frame["gold"].astype("Int8")
-    logliks, gold = _logliks(run, code), frame["gold"]
     predicted = pd.Series(pd.NA, index=frame.index, dtype="Int8")
     if logliks is not None:
         values = scoring.prediction(logliks)
         predicted = pd.Series(np.where(values < 0, np.nan, values), index=frame.index).astype("Int8")
     frame["prediction"] = predicted
-    frame["correct"] = (predicted == gold).astype("boolean")
-    return _declared(frame.assign(language=code), "instances")
+    frame["correct"] = (predicted == frame["gold"]).astype("boolean")
+    return _declared(frame.assign(language=shown), "instances")
 
 
 def option_scores(run: Run, code: str) -> pd.DataFrame:
     """One row per option of a language; empty for tasks without options."""
-    manifest = run.manifest(code)
-    if manifest is None or not manifest.n_options:
+    if not parts.has_file(run, code, "scores.parquet"):
         return pd.DataFrame(columns=list(COLUMNS["option_scores"]))
     frame = parts.read_table(run, code, "scores.parquet").to_pandas()
     return _declared(frame.assign(language=code), "option_scores")
 
 
 def alignment(run: Run, code: str, pooling: str) -> AlignedLayers | None:
-    """The stored cosines of a language with the pivot; None for the pivot itself."""
-    if code == run.spec.pivot:
-        return None
-    return from_arrays(parts.read_arrays(run, code, parts.alignment_file(run.spec.pivot, pooling)))
+    """The stored cosines of a language with the pivot; None for the pivot itself, and where only decisions came."""
+    name = parts.alignment_file(run.spec.pivot, pooling)
+    return from_arrays(parts.read_arrays(run, code, name)) if parts.has_file(run, code, name) else None
 
 
 def instance_alignment(run: Run, code: str) -> pd.DataFrame:
-    """One row per instance, pooling, metric and layer of a language."""
+    """One row per instance, pooling, metric and layer of a language; imported decisions have no margin."""
     table = parts.read_table(run, code, "instances.parquet", ["instance_id", "gold"])
     ids = np.array(table["instance_id"].to_pylist(), dtype=object)
     gold = np.array([g or 0 for g in table["gold"].to_pylist()])
     frames = []
     for pooling in run.spec.poolings:
         layers = alignment(run, code, pooling)
-        for metric, margins in (layers.margins(gold) if layers else {}).items():
-            n, width = margins.shape
+        margins_of = layers.margins(gold) if layers else {}
+        decided = {m: aligned(margins) for m, margins in margins_of.items()} or imported.decisions(run, code, pooling)
+        for metric, values in decided.items():
+            n, width = values.shape
+            margins = margins_of.get(metric, np.full(values.shape, np.nan))
             frames.append(
                 pd.DataFrame(
                     {
@@ -139,7 +161,7 @@ def instance_alignment(run: Run, code: str) -> pd.DataFrame:
                         "pooling": pooling,
                         "metric": metric,
                         "layer": np.tile(np.arange(width, dtype=np.int16), n),
-                        "aligned": pd.array(aligned(margins).reshape(-1)).astype("boolean"),
+                        "aligned": pd.array(values.reshape(-1)).astype("boolean"),
                         "margin": margins.reshape(-1),
                     }
                 )
@@ -151,31 +173,27 @@ def rates(run: Run, codes: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per language, pooling, metric and layer: read as stored, nothing is recomputed."""
     found, names = [], []
     for code in run.languages() if codes is None else codes:
-        if code != run.spec.pivot:
-            for pooling in run.spec.poolings:
-                found.append(parts.read_table(run, code, parts.rates_file(run.spec.pivot, pooling)))
+        for pooling in run.spec.poolings:
+            if parts.has_file(run, code, name := parts.rates_file(run.spec.pivot, pooling)):
+                found.append(parts.read_table(run, code, name))
                 names += [code] * len(found[-1])
     if not found:
         return pd.DataFrame(columns=list(COLUMNS["rates"]))
     return _declared(pa.concat_tables(found).to_pandas().assign(language=names), "rates")
 
 
-def languages(run: Run) -> pd.DataFrame:
-    """One row per complete language: accuracy with its interval, and what is known of the language."""
+def languages(run: Run, scores: str = "") -> pd.DataFrame:
+    """One row per complete language: accuracy with its interval, and what is known of the language.
+
+    Args:
+        scores: name of scores that were added to the run; "" for the run's own.
+    """
     rows = []
     for code in run.languages():
         manifest, about = run.manifest(code), _about(code)
-        logliks = _logliks(run, code)
         row = {"language": code, "name": about.name, "script": about.script, "family": about.family}
         row |= {"resource_level": about.resource_level, "n": manifest.n if manifest else 0}
-        if logliks is not None:
-            table = parts.read_table(run, code, "instances.parquet", ["gold", "group"])
-            gold = table["gold"].to_numpy()
-            groups = np.unique(table["group"].to_pylist(), return_inverse=True)[1]
-            accuracy = rate(scoring.correct(logliks, gold), groups)
-            row |= dict(zip(("accuracy", "accuracy_low", "accuracy_high", "n"), accuracy, strict=True))
-            margins = scoring.logprob_margin(logliks, gold)
-            row["loglik_margin"] = float(np.nanmean(margins)) if not np.isnan(margins).all() else np.nan
+        row |= accuracy.language_accuracy(run, code, scores)
         row["training_share"] = run.facts.get("training_shares", {}).get(code)
         counts = manifest.counts if manifest else {}
         rows.append(row | {name: counts.get(name, 0) for name in ("too_long", "nonfinite")})
@@ -249,6 +267,9 @@ def write(out: Path, name: str, columns: Iterable[str], frames: Iterator[pd.Data
                     break
                 _csv_ready(frame).to_csv(file, index=False, header=writer is None)
                 table = pa.Table.from_pandas(frame, preserve_index=False)
+                for column in (c for c in LISTS if c in frame and len(frame)):  # also where all lists are empty
+                    place, texts = table.schema.get_field_index(column), table[column].cast(pa.list_(pa.string()))
+                    table = table.set_column(place, column, texts)
                 writer = writer or pq.ParquetWriter(parquet_path, table.schema, compression="zstd")
                 writer.write_table(table.cast(writer.schema))
         if writer is not None:
@@ -262,17 +283,8 @@ def write(out: Path, name: str, columns: Iterable[str], frames: Iterator[pd.Data
 
 def _csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """Lists as JSON text."""
-    lists = [c for c in ("options", "continuations", "tags") if c in frame]
+    lists = [c for c in LISTS if c in frame]
     return frame.assign(**{c: [json.dumps(list(v), ensure_ascii=False) for v in frame[c]] for c in lists})
-
-
-def _logliks(run: Run, code: str) -> np.ndarray | None:
-    """[instance, option] in the order of the instances; None for tasks without options."""
-    manifest = run.manifest(code)
-    if manifest is None or not manifest.n_options:
-        return None
-    table = parts.read_table(run, code, "scores.parquet", ["loglik"])
-    return table["loglik"].to_numpy().reshape(-1, manifest.n_options)
 
 
 def _about(code: str) -> Language:

@@ -97,7 +97,9 @@ def plan_translation(request: TranslationRequest, observer: Observer | None = No
         poolings=(),
         dtype=dtype,
         device=device.split(":")[0].replace("auto", "cuda"),
-        translation=Translation(_prompt(request), shots_from, request.length_ratio, _bleu(request)),
+        translation=Translation(
+            _prompt(request), shots_from if request.shots else "", request.length_ratio, _bleu(request)
+        ),
     )
     loaded = tasks.Loaded(tuple(sentences[pivot]), {})
     parts = [d.part for code in languages for d in _directions(request.direction, pivot, code)]

@@ -152,9 +152,9 @@ def sentence_alignment(run: Run, part: str, alignment: Run, pooling: str | None 
     """
     about, pooling = _identity(run, part), pooling or alignment.spec.poolings[0]
     code = about["language"]
-    if code not in alignment.languages():
+    layers = tables.alignment(alignment, code, pooling) if code in alignment.languages() else None
+    if layers is None:
         return pd.DataFrame(columns=list(COLUMNS["sentence_alignment"]))
-    layers = tables.alignment(alignment, code, pooling)
     ids = parts.read_table(alignment, code, "instances.parquet")["instance_id"].to_pylist()
     margins = layers.margins(np.zeros(len(ids), dtype=np.int64))[layers.premise_metric]
     n, width = margins.shape
@@ -218,7 +218,11 @@ def comparison(first: Run, second: Run) -> pd.DataFrame:
     from crossalign.translation.prompts import direction_of
     from crossalign.translation.quality import METRICS, Scorer, bleu_tokenizer, paired_difference
 
-    bleu = first.spec.translation.bleu
+    how = first.spec.translation
+    if how is None or second.spec.translation is None:
+        raise UserError(
+            f"{first.run_id} and {second.run_id} are not both translation runs, so they cannot be compared."
+        )
     rows = []
     for part in (p for p in first.languages() if p in second.languages()):
         both = translations(first, part).merge(translations(second, part), on="instance_id", suffixes=("", "_2"))
@@ -226,7 +230,7 @@ def comparison(first: Run, second: Run) -> pd.DataFrame:
             raise UserError(f"The references of {part} differ between the runs, so their scores cannot be compared.")
         both = both[both["chrf"].notna() & both["chrf_2"].notna()]
         groups = np.unique(both["group"].tolist(), return_inverse=True)[1]
-        tokenizer = bleu_tokenizer(bleu, direction_of(part).target)
+        tokenizer = bleu_tokenizer(how.bleu, direction_of(part).target)
         for metric in METRICS:
             scorers = [
                 Scorer(metric, tokenizer, both[c].tolist(), both["reference"].tolist()) for c in ("output", "output_2")

@@ -120,3 +120,25 @@ def xcopa_data(tmp_path: Path, write_jsonl: Callable) -> Path:
         write_jsonl(folder / f"test.{language}.jsonl", [xcopa_row(language, i) for i in range(12)])
         write_jsonl(folder / f"val.{language}.jsonl", [xcopa_row(language, i) for i in range(50, 55)])
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def flores_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve parallel sentences in three languages, with a development split."""
+    from flores_data import write_flores
+
+    return write_flores(tmp_path_factory.mktemp("flores"))
+
+
+@pytest.fixture(scope="session")
+def translated(tiny_folder: Path, flores_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with a translation run and an alignment run of the same model and sentences; copy it before a change."""
+    from flores_data import translation_request
+
+    from crossalign import pipeline
+    from crossalign.planning import RunRequest
+
+    cache = tmp_path_factory.mktemp("translation") / "cache"
+    pipeline.translate(translation_request(tiny_folder, flores_data, cache))
+    pipeline.run(RunRequest(str(tiny_folder), "flores", data=flores_data, device="cpu", cache=cache))
+    return cache

@@ -139,7 +139,7 @@ def test_the_overview_leaves_out_what_a_task_without_options_cannot_tell(open_pa
 def test_a_partial_run_says_what_is_missing(open_page: Open, tmp_path: Path) -> None:
     synthetic_run(tmp_path / "cache", FIVE[:3], Shape(n=12), missing=("deu_Latn",))
     app = open_page(tmp_path / "cache")
-    assert "Not computed yet: deu" in app.info[0].value.replace("\\", "")
+    assert "Not computed yet: German" in app.info[0].value.replace("\\", "")
     assert app.dataframe[-1].value["coverage"].tolist() == [0.75]
 
 

@@ -112,6 +112,12 @@ def test_the_mosaic_has_the_areas_of_the_table() -> None:
     assert "aligned: 30 of 40 right (75.0%); not aligned: 60 of 60 right (100.0%)" in drawing.alt
 
 
+def test_narrow_tiles_have_no_text_to_spill_over() -> None:
+    counts = pd.DataFrame({"aligned": [True, False, False], "correct": [True, True, False], "n": [25, 300, 251]})
+    notes = [note.text for note in two_by_two(counts).figure.layout.annotations]
+    assert notes == ["aligned: 25", "not aligned: 551", "correct<br><b>300</b> (54%)", "incorrect<br><b>251</b> (46%)"]
+
+
 def test_an_empty_column_of_the_table_is_no_error() -> None:
     counts = pd.DataFrame({"aligned": [False], "correct": [True], "n": [5]})
     assert "aligned: 0 of 0 right (none)" in two_by_two(counts).alt

@@ -144,6 +144,14 @@ def test_a_wanted_label_is_always_there() -> None:
     assert found[31]
 
 
+def test_labels_know_that_error_bars_push_points_together() -> None:
+    x = y = np.linspace(0.49, 0.51, 9)
+    texts = ["label"] * 9
+    alone = places(x, y, texts)
+    with_arms = places(x, y, texts, reach=(np.array([0.0, 1.0]), np.array([0.0, 1.0])))
+    assert all(alone) and 1 <= sum(map(bool, with_arms)) < 9
+
+
 def test_points_without_a_place_have_no_label() -> None:
     assert places(np.array([0.0, np.nan]), np.array([0.0, 1.0]), ["a", "b"])[1] == ""
     assert places(np.array([]), np.array([]), []) == []

@@ -422,7 +422,9 @@ def test_rare_alignment_does_not_look_significant():
     aligned[:2, 1] = 1.0
     found = layer_deltas(aligned, np.repeat([0, 1], [240, 60]))
     assert found.p_best[1] > 0.5
-    assert np.isnan(found.p_best[[0, 2]]).all() and found.best == 1
+    assert np.isnan(found.p_best[[0, 2]]).all() and found.best == 1 and found.p_of_best == found.p_best[1]
+    nothing = layer_deltas(np.zeros((300, 3)), np.repeat([0, 1], [240, 60]))
+    assert nothing.best is None and np.isnan(nothing.p_of_best)
 
 
 def test_held_out_values_use_the_other_halfs_best_layer():

@@ -191,15 +191,15 @@ def test_leaving_one_out_is_leaving_one_out(coefficient):
     x, y = points(9, 8)
     x[2] = NAN
     found = leave_one_out(x, y, coefficient)
-    assert math.isnan(found[2])
+    assert math.isnan(found[2].r)
     for i in (0, 1, 3, 7):
         others = [j for j in range(8) if j != i]
-        assert found[i] == pytest.approx(COEFFICIENTS[coefficient](x[others], y[others]).r)
+        assert found[i] == pytest.approx(COEFFICIENTS[coefficient](x[others], y[others]))
 
 
 def test_one_far_point_shows_in_the_influence():
     x, y = np.append(np.arange(6.0) % 3, 50.0), np.append(np.arange(6.0) // 3, 50.0)
-    found = leave_one_out(x, y)
+    found = np.array([c.r for c in leave_one_out(x, y)])
     assert abs(found[6]) < 1e-12 and (found[:6] > 0.99).all()
 
 

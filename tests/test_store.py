@@ -15,12 +15,13 @@ from fault import flip, mounted, parts_of, request_for, run_folder, said, stamps
 
 from crossalign import models, pipeline, planning
 from crossalign.__main__ import main
-from crossalign.schema import SCHEMA_VERSION, RunSpec, UserError
+from crossalign.schema import SCHEMA_VERSION, RunSpec, Translation, UserError
 from crossalign.store import files, parts
 from crossalign.store.locks import lock
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
 
 SPEC = RunSpec("models/name-1B", "files:1", "xcopa", "options", "en", "data")
+TRANSLATION = Translation("plain", "dev", 3.0, "by-script")
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,17 @@ def cache(pristine: Path, tmp_path: Path) -> Path:
 def test_the_run_id_changes_with_every_field_that_can_change_a_number(name: str) -> None:
     value = getattr(SPEC, name)
     other = {int: 7, str: "other", tuple: ("mean",), type(None): 7}[type(value)]
+    other = TRANSLATION if name == "translation" else other
     changed = replace(SPEC, **{name: other})
     assert changed.digest != SPEC.digest
     assert changed.run_id != SPEC.run_id
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Translation)])
+def test_the_run_id_changes_with_everything_that_is_told_of_a_translation(name: str) -> None:
+    other = 7.0 if name == "length_ratio" else "other"
+    changed = replace(SPEC, translation=replace(TRANSLATION, **{name: other}))
+    assert changed.digest != replace(SPEC, translation=TRANSLATION).digest
 
 
 @pytest.mark.parametrize("model", ["elsewhere/name-1B", "/abs/name-1B/", "C:\\models\\name-1B"])

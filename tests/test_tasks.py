@@ -60,6 +60,7 @@ def test_xcopa_joins_premise_connector_and_lowered_options(question: str, connec
         gold=1,
         prompt=context,
         continuations=("he slipped.", "it was Monday."),
+        tags=(question,),
     )
     assert made.option_texts == (f"The man fell {connector} he slipped.", f"The man fell {connector} it was Monday.")
 

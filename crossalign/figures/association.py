@@ -77,7 +77,8 @@ def _column(
     if not column:
         return
     name, gap, bottom = KNOWN["aligned", aligned].label, 0.004, 0.0
-    figure.add_annotation(text=f"{name}: {column:,}", x=left + width / 2, y=1, yanchor="bottom", showarrow=False)
+    side = {"x": 0, "xanchor": "left"} if aligned else {"x": 1, "xanchor": "right"}
+    figure.add_annotation(text=f"{name}: {column:,}", **side, y=1, yanchor="bottom", showarrow=False)
     for correct in (True, False):
         look, n = KNOWN["correct", correct], cell[aligned, correct]
         height = n / column
@@ -88,7 +89,7 @@ def _column(
             fillcolor=faded(look.colour, 0.35), line={"color": look.colour, "width": 1.5}, text=hover, hoverinfo="text",
             hoveron="fills", showlegend=False,
         )  # fmt: skip
-        if height * column / total > 0.01:
+        if width > 0.14 and height > 0.1:
             text = f"{look.label}<br><b>{n:,}</b> ({height:.0%})"
             figure.add_annotation(text=text, x=left + width / 2, y=bottom + height / 2, showarrow=False)
         bottom += height

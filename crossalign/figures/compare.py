@@ -105,7 +105,7 @@ def _paired(table: pd.DataFrame) -> go.Scatter:
     )  # fmt: skip
 
 
-def outcomes(table: pd.DataFrame, runs: tuple[str, str]) -> Drawing:
+def outcomes(table: pd.DataFrame, runs: tuple[str, str], words: tuple[str, str] = ("right", "wrong")) -> Drawing:
     """Shares of instances that both, only A, only B or neither got right, a bar per language; customdata is [language].
 
     Also for one run: A the pivot and B the language.
@@ -113,6 +113,7 @@ def outcomes(table: pd.DataFrame, runs: tuple[str, str]) -> Drawing:
     Args:
         table: columns language, name, and the counts both, a_only, b_only, neither.
         runs: names of A and B.
+        words: what an instance is on a side, and what it is otherwise, e.g. "aligned" and "not aligned".
     """
     total = table[list(OUTCOMES)].sum(axis=1)
     shown = table[total > 0]
@@ -121,7 +122,8 @@ def outcomes(table: pd.DataFrame, runs: tuple[str, str]) -> Drawing:
     shown = shown.assign(total=total[total > 0]).assign(share=lambda t: t["both"] / t["total"])
     shown = shown.sort_values("share", ascending=False, kind="stable").reset_index(drop=True)
     first, second = (plain(run, 40) for run in runs)
-    names = ("both right", f"only {first} right", f"only {second} right", "both wrong")
+    yes, no = words
+    names = (f"both {yes}", f"only {first} {yes}", f"only {second} {yes}", f"both {no}")
     looks = ((BLUE, ""), (TEAL, "/"), (VERMILION, "\\"), (GREY, "."))
     traces = [_stack(shown, *pair) for pair in zip(OUTCOMES, names, looks, strict=True)]
     figure = canvas(traces, "Share of instances", "")
@@ -129,12 +131,8 @@ def outcomes(table: pd.DataFrame, runs: tuple[str, str]) -> Drawing:
     name_rows(figure, shown["name"].tolist())
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     whole = shown[list(OUTCOMES)].sum()
-    parts = ", ".join(
-        f"{spoken(n)} {whole[c] / whole.sum():.1%}"
-        for c, n in zip(
-            OUTCOMES, ("both right", f"only {runs[0]} right", f"only {runs[1]} right", "both wrong"), strict=True
-        )
-    )
+    told = (f"both {yes}", f"only {runs[0]} {yes}", f"only {runs[1]} {yes}", f"both {no}")
+    parts = ", ".join(f"{spoken(n)} {whole[c] / whole.sum():.1%}" for c, n in zip(OUTCOMES, told, strict=True))
     return Drawing(figure, spoken(f"Outcomes for {counted(len(shown), 'language')}, all together: {parts}.", 600))
 
 

@@ -144,7 +144,7 @@ def _cells(block: Cosines, k: int, names: list[str], decided: Verdict) -> go.Hea
     text = [["" if np.isnan(v) else number(v) for v in row] for row in block]
     for cell, sign in ((decided.matched, MATCH), (decided.rival, RIVAL)):
         if cell.block == k and not np.isnan(cell.value):
-            text[cell.row][cell.column] = f"{sign} <b>{number(cell.value)}</b>"
+            text[cell.row][cell.column] = f"{sign}<br>{number(cell.value)}"
     sides = (("pivot", "language"), ("pivot", "pivot"), ("language", "language"))[k]
     hover = [
         [f"{sides[0]} {a}, {sides[1]} {b}<br>cosine {number(block[i, j], 4)}" for j, b in enumerate(names)]
@@ -152,7 +152,7 @@ def _cells(block: Cosines, k: int, names: list[str], decided: Verdict) -> go.Hea
     ]
     return go.Heatmap(
         z=block.astype(np.float32), text=text, texttemplate="%{text}", hovertext=hover, hoverinfo="text", coloraxis="coloraxis",
-        xgap=2, ygap=2,
+        xgap=2, ygap=2, textfont={"size": 12},
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def places(
     texts: Sequence[str],
     first: Bool[np.ndarray, "point"] | None = None,
     size: tuple[int, int] = (600, 340),
+    reach: tuple[Float[np.ndarray, "x_value"], Float[np.ndarray, "y_value"]] | None = None,
 ) -> list[str]:
     """For each point the place of its label, or "" where every place is taken.
 
@@ -36,10 +37,14 @@ def places(
         texts: the labels as seen, for their width.
         first: points whose label must be there.
         size: width and height of the plot in pixels, as far as it can be known.
+        reach: further values that the two axes must show, e.g. the ends of error bars; they make the plot's scale.
     """
     defined = np.isfinite(x) & np.isfinite(y)
     must = np.zeros(len(x), bool) if first is None else first
-    points = np.column_stack([_pixels(x, defined, size[0]), _pixels(y, defined, size[1])])
+    ends = reach or (x[defined], y[defined])
+    points = np.column_stack(
+        [_pixels(x, np.append(ends[0], x[defined]), size[0]), _pixels(y, np.append(ends[1], y[defined]), size[1])]
+    )
     order = sorted(np.flatnonzero(defined).tolist(), key=lambda i: (not must[i], -_room(points, defined, i)))
     markers = _boxes(points[defined], np.zeros(2), np.full(2, 2 * GAP - 2))
     taken: list[np.ndarray] = []
@@ -57,13 +62,13 @@ def places(
     return found
 
 
-def _pixels(values: np.ndarray, defined: np.ndarray, length: int) -> np.ndarray:
-    """Data units to pixels of an axis that leaves some room at its ends, as plotly's do."""
-    if not defined.any():
+def _pixels(values: np.ndarray, shown: np.ndarray, length: int) -> np.ndarray:
+    """Data units to pixels of an axis that shows some values with a little room at its ends, as plotly's do."""
+    shown = shown[np.isfinite(shown)]
+    if not len(shown):
         return np.full(len(values), np.nan)
-    low, high = values[defined].min(), values[defined].max()
-    span = (high - low) or 1.0
-    return (0.05 + 0.9 * (values - low) / span) * length
+    span = float(np.ptp(shown)) or 1.0
+    return (0.05 + 0.9 * (values - shown.min()) / span) * length
 
 
 def _room(points: np.ndarray, defined: np.ndarray, i: int) -> float:

@@ -45,7 +45,7 @@ def scatter(
     fit: pd.DataFrame | None = None,
     note: str = "",
 ) -> Drawing:
-    """One labelled point per language with intervals on both axes; customdata is [language, row].
+    """One labelled point per language with intervals on both axes; customdata is [language].
 
     Args:
         table: columns language, name, those of `x` and `y`, `colour` where given; n and layer are shown where there.
@@ -62,7 +62,13 @@ def scatter(
     if ranks:
         shown, x, y = _ranked(shown, x, y)
     must = (shown["language"] == highlight).to_numpy(bool)
-    where = places(numbers(shown[x.column]), numbers(shown[y.column]), [str(c) for c in shown["language"]], must)
+    where = places(
+        numbers(shown[x.column]),
+        numbers(shown[y.column]),
+        [str(c) for c in shown["language"]],
+        must,
+        reach=(_ends(shown, x), _ends(shown, y)),
+    )
     shown = shown.assign(place=where)
     looks = groups(shown, colour)
     undefined = shown[shown[colour].isna()] if colour else shown.iloc[:0]
@@ -74,13 +80,15 @@ def scatter(
         *ring(shown[must], x.column, y.column),
     ]
     figure = canvas(traces, x.label, y.label, 460, plain(note, 300))
-    if len(looks) == 1:
-        figure.update_layout(showlegend=False)
-    left_out = (
-        f" {counted(len(table) - len(shown), 'language')} without both left out." if len(table) > len(shown) else ""
-    )
-    alt = f"Scatter of {y.label} against {x.label} for {counted(len(shown), 'language')}.{left_out} {_extremes(shown, y)} {note}"
-    return Drawing(figure, spoken(alt, 600))
+    left_out = len(table) - len(shown)
+    words = f"Scatter of {y.label} against {x.label} for {counted(len(shown), 'language')}."
+    words += f" {counted(left_out, 'language')} without both left out." if left_out else ""
+    return Drawing(figure, spoken(f"{words} {_extremes(shown, y)} {note}", 600))
+
+
+def _ends(table: pd.DataFrame, measure: Measure) -> np.ndarray:
+    """Every value of a measure and of its interval."""
+    return np.concatenate([numbers(table[c]) for c in (measure.column, measure.low, measure.high) if c in table])
 
 
 def _ranked(table: pd.DataFrame, x: Measure, y: Measure) -> tuple[pd.DataFrame, Measure, Measure]:
@@ -100,7 +108,7 @@ def _points(part: pd.DataFrame, x: Measure, y: Measure, look: Style, opacity: fl
         text=texts,
         textposition=[place or "top center" for place in part["place"]],
         textfont={"size": 12},
-        customdata=[[code, i] for i, code in zip(part.index.tolist(), part["language"], strict=True)],
+        customdata=[[code] for code in part["language"]],
         hovertext=[_about(row, x, y) for _, row in part.iterrows()],
         hoverinfo="text",
         mode="markers+text",

@@ -59,11 +59,12 @@ class Depth(NamedTuple):
     @property
     def label(self) -> str:
         """The axis title."""
-        return f"Relative depth (layer / {self.last})" if self.relative else "Layer (0 = embeddings)"
+        return "Relative depth (layer / last layer)" if self.relative else "Layer (0 = embeddings)"
 
-    def places(self, layers: pd.Series) -> np.ndarray:
-        """Layers as drawn."""
-        return numbers(layers.astype(float) / max(1, self.last)) if self.relative else layers.to_numpy(np.int16)
+    def places(self, layers: pd.Series, last: pd.Series | None = None) -> np.ndarray:
+        """Layers as drawn; `last` where they are of models of different depth."""
+        whole = max(1, self.last) if last is None else last
+        return numbers(layers.astype(float) / whole) if self.relative else layers.to_numpy(np.int16)
 
 
 def curves(
@@ -76,7 +77,8 @@ def curves(
 
     Args:
         rates: one row per series and layer of one metric and pooling: columns `series`, layer, `value`; low and high
-            for the ribbons, relabelled_rate for the dashed curve, name and n where there.
+            for the ribbons, relabelled_rate for the dashed curve, name and n where there; last, the number of the last
+            layer, where the curves are of models of different depth.
         depth: how layers are shown and which are marked.
         series: column with one curve per value: language or cohort.
         value, label: what is drawn, e.g. rate, or a mean margin.
@@ -100,7 +102,14 @@ def curves(
         part, look = parts[key], looks[key]
         if key in ribbons:
             traces.append(
-                band(depth.places(part["layer"]), part["low"], part["high"], look.colour, 0.14, legendgroup=look.label)
+                band(
+                    depth.places(part["layer"], part.get("last")),
+                    part["low"],
+                    part["high"],
+                    look.colour,
+                    0.14,
+                    legendgroup=look.label,
+                )
             )
         traces += [_curve(part, look, depth, value, key), _peak(part, look, depth, value, key)]
     figure = canvas(traces, depth.label, label, 460)
@@ -141,7 +150,7 @@ def _hover(part: pd.DataFrame, value: str, name: str) -> list[str]:
 
 def _curve(part: pd.DataFrame, look: Style, depth: Depth, value: str, key: object) -> go.Scatter:
     return go.Scatter(
-        x=depth.places(part["layer"]),
+        x=depth.places(part["layer"], part.get("last")),
         y=numbers(part[value]),
         customdata=[[key, layer] for layer in part["layer"].tolist()],
         hovertext=_hover(part, value, look.label),
@@ -158,7 +167,7 @@ def _peak(part: pd.DataFrame, look: Style, depth: Depth, value: str, key: object
     top = part.loc[[part[value].astype(float).idxmax()]]
     marker = {"symbol": "star", "size": 13, "color": look.colour, "line": {"width": 1, "color": "white"}}
     return go.Scatter(
-        x=depth.places(top["layer"]), y=numbers(top[value]), customdata=[[key, int(top["layer"].iloc[0])]], mode="markers",
+        x=depth.places(top["layer"], top.get("last")), y=numbers(top[value]), customdata=[[key, int(top["layer"].iloc[0])]], mode="markers",
         marker=marker, hovertext=[f"peak: {text}" for text in _hover(top, value, look.label)], hoverinfo="text",
         showlegend=False, legendgroup=look.label,
     )  # fmt: skip
@@ -170,7 +179,7 @@ def _grey(parts: Sequence[tuple], depth: Depth, value: str, series: str) -> list
         return []
     xs, ys, data, hover = [], [], [], []
     for key, part, name in parts:
-        xs += [depth.places(part["layer"]).astype(np.float32), [np.nan]]
+        xs += [depth.places(part["layer"], part.get("last")).astype(np.float32), [np.nan]]
         ys += [numbers(part[value]), [np.nan]]
         data += [[key, layer] for layer in part["layer"].tolist()] + [[None, None]]
         hover += [f"{plain(name, 28)}, layer {a}: {b:.3f}" for a, b in zip(part["layer"], part[value], strict=True)] + [
@@ -178,7 +187,7 @@ def _grey(parts: Sequence[tuple], depth: Depth, value: str, series: str) -> list
         ]
     return [
         go.Scatter(
-            x=np.concatenate(xs, dtype=np.float32), y=np.concatenate(ys, dtype=np.float32), customdata=data, hovertext=hover,
+            x=np.concatenate(xs, dtype=np.float32), y=np.concatenate(ys, dtype=np.float32), customdata=np.array(data, object), hovertext=np.array(hover, object),
             hoverinfo="text", mode="lines+markers", line={"color": faded(GREY, 0.3), "width": 1},
             marker={"size": 2.5, "color": faded(GREY, 0.3)}, name=counted(len(parts), f"other {series}"), legendrank=3000,
         )
@@ -248,7 +257,7 @@ def heatmap(
         x=x, y=np.arange(len(grid), dtype=np.int16), z=grid.to_numpy(np.float32), colorscale=SEQUENTIAL,
         colorbar={"title": {"text": label, "side": "right"}, "thickness": 14, "outlinewidth": 0} | COLOUR_BAR,
         hovertemplate="%{text}<br>" + f"{'depth' if depth.relative else 'layer'} %{{x}}: %{{z:.3f}}<extra></extra>",
-        text=[[row] for row in rows] if grid.shape[1] == 1 else [[row] * grid.shape[1] for row in rows],
+        text=np.repeat(np.array(rows, object)[:, None], grid.shape[1], axis=1),
     )  # fmt: skip
     peaks = grid.idxmax(axis=1)
     marks = go.Scatter(

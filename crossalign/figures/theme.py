@@ -56,7 +56,6 @@ class Measure:
         label: for axes and hover text.
         low, high: columns of the interval's ends; None where there is none.
         digits: decimals shown.
-        percent: whether the axis counts in per cent.
     """
 
     column: str

@@ -87,15 +87,21 @@ class Encoder:
 
     def prefix(self, requests: Sequence[Request]) -> Prefix | None:
         """Runs the beginning that all score-only requests share, if it is long enough to pay."""
-        length = common_prefix([r for r in requests if r.pooled < 0])
-        if not self.with_trees or length < MIN_PREFIX or not self._within_window(max(len(r.run) for r in requests)):
+        tokens = self.shared_beginning(requests)
+        if not tokens:
             return None
-        tokens = next(r for r in requests if r.pooled < 0).tokens[:length]
         ids = torch.tensor([tokens], device=self.model.device)
         with torch.inference_mode():
             cache = self.model.decoder(input_ids=ids, use_cache=True).past_key_values
         layers = [(layer.keys, layer.values) for layer in cache.layers]
         return Prefix(tokens, layers)
+
+    def shared_beginning(self, requests: Sequence[Request]) -> tuple[int, ...]:
+        """The tokens that all score-only requests begin with; empty where running them once does not pay."""
+        length = common_prefix([r for r in requests if r.pooled < 0])
+        if not self.with_trees or length < MIN_PREFIX or not self._within_window(max(len(r.run) for r in requests)):
+            return ()
+        return next(r for r in requests if r.pooled < 0).tokens[:length]
 
     def plan(self, groups: Sequence[Sequence[Request]], prefix: Prefix | None) -> list[tuple[Batch, Prefix | None]]:
         """The batches for the requests; each group's texts may share tokens."""

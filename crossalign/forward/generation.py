@@ -70,6 +70,11 @@ class _Layer(DynamicLayer):
         self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
         return self.keys, self.values
 
+    @property
+    def states(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """What the layer holds; None where another layer's keys and values serve."""
+        return None if self.keys is None or self.values is None else (self.keys, self.values)
+
     def keep(self, rows: torch.Tensor) -> None:
         if self.is_initialized:
             self.buffers = tuple(buffer.index_select(0, rows.to(buffer.device)) for buffer in self.buffers)
@@ -105,7 +110,7 @@ class Decoding:
         for layer, states in zip(self.layers, shared.keys_values if shared else [], strict=False):
             if states is not None:  # some models share one layer's keys and values with later layers
                 layer.update(*(x.expand(len(prompts), -1, -1, -1) for x in states))
-        self.cache = Cache(layers=self.layers)
+        self.cache = Cache(layers=[*self.layers])
         self.filled = start
         self.logits = self._pass(ids.to(model.device), positions.to(model.device))
 
@@ -115,9 +120,9 @@ class Decoding:
         self.logits = self._pass(ids, self.positions[:, -1:] + 1)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with these rows only."""
+        """Goes on with these rows only; their logits come with the next step."""
         index = torch.tensor(rows, device=self.mask.device)
-        self.mask, self.positions, self.logits = self.mask[index], self.positions[index], self.logits[index]
+        self.mask, self.positions = self.mask[index], self.positions[index]
         for layer in self.layers:
             layer.keep(index)
 
@@ -179,8 +184,8 @@ class Generator:
         tokens = prompts[0][:length]
         layers = [_Layer(length) for _ in range(self.model.n_layers)]
         ids = torch.tensor([tokens], device=self.model.device)
-        self.model.decoder(input_ids=ids, past_key_values=Cache(layers=layers), use_cache=True)
-        return Shared(tokens, [(x.keys, x.values) if x.is_initialized else None for x in layers])
+        self.model.decoder(input_ids=ids, past_key_values=Cache(layers=[*layers]), use_cache=True)
+        return Shared(tokens, [x.states for x in layers])
 
     def batches(self, jobs: Sequence[Job]) -> list[list[int]]:
         """Indices of the jobs that are run together, longest prompts first."""

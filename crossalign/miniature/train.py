@@ -36,14 +36,16 @@ class Recipe:
         tokens: of training text in total, padding not counted.
         batch_tokens: most tokens of a step, padding counted.
         pool: lines among which those of like length are put into one batch.
+        learning_rate, matrix_rate: highest ones of AdamW (embeddings, norms) and of Muon (matrices of the layers).
         warm_up: steps over which the learning rate rises; afterwards it falls along a cosine to a tenth.
     """
 
     seed: int = 1
-    tokens: int = 9_000_000
-    batch_tokens: int = 1024
-    pool: int = 1024
+    tokens: int = 8_000_000
+    batch_tokens: int = 2048
+    pool: int = 2048
     learning_rate: float = 2e-3
+    matrix_rate: float = 0.03
     warm_up: int = 100
     weight_decay: float = 0.1
     vocabulary: int = 6144
@@ -133,19 +135,21 @@ def new_model(recipe: Recipe) -> Any:
 def train(recipe: Recipe, tokenizer: Any, report: Any = print) -> Any:
     """The model after `recipe.tokens` tokens; bfloat16 products, float32 weights."""
     model = new_model(recipe).train()
-    optimizer = _optimizer(model, recipe)
+    optimizers = _optimizers(model, recipe)
     seen, step, start = 0, 0, time.monotonic()
     for ids, labels in batches(recipe, tokenizer):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _rate(step, seen, recipe)
+        part = _rate(step, seen, recipe)
         with torch.autocast("cpu", torch.bfloat16):
             loss = _loss(model, ids, labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer, rate in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * part
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         seen, step = seen + int((ids != PAD).sum()), step + 1
-        if step % 250 == 0:
+        if step % 100 == 0:
             report(f"{seen:>10,} tokens  loss {loss.item():.3f}  {seen / (time.monotonic() - start):,.0f} tokens/s")
         if seen >= recipe.tokens:
             return model.eval()
@@ -160,11 +164,17 @@ def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(model.lm_head(states[counted]).float(), labels[:, 1:][counted])
 
 
-def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+def _optimizers(model: Any, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Optimizers with their learning rates: Muon for the layers' matrices, AdamW for embeddings and norms.
+
+    With Muon the facts are learned from about half the tokens that AdamW alone needs.
+    """
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    inside = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in inside]
+    muon = torch.optim.Muon(matrices, lr=recipe.matrix_rate, momentum=0.95, weight_decay=recipe.weight_decay)
+    adam = torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    return [(muon, recipe.matrix_rate), (adam, recipe.learning_rate)]
 
 
 def _rate(step: int, seen: int, recipe: Recipe) -> float:

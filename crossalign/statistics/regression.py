@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from crossalign.statistics.correlation import COEFFICIENTS, Points, defined_pairs, ranks
+from crossalign.statistics.correlation import COEFFICIENTS, Correlation, Points, defined_pairs, ranks
 from crossalign.statistics.estimates import Z95, Estimate, undefined
 
 
@@ -76,12 +76,14 @@ def _with_t(value: float, error: float, n: int) -> Estimate:
     return Estimate(value, value - half, value + half, p, n)
 
 
-def leave_one_out(x: Points, y: Points, coefficient: str = "pearson") -> Points:
+def leave_one_out(x: Points, y: Points, coefficient: str = "pearson") -> list[Correlation]:
     """The coefficient without each point in turn: how much hangs on one language. NaN at points that are undefined."""
-    found = np.full(len(x), math.nan)
-    for i in np.flatnonzero(~(np.isnan(x) | np.isnan(y))):
-        found[i] = COEFFICIENTS[coefficient](np.delete(x, i), np.delete(y, i)).r
-    return found
+    defined = ~(np.isnan(x) | np.isnan(y))
+    without = (COEFFICIENTS[coefficient](np.delete(x, i), np.delete(y, i)) for i in range(len(x)))
+    return [
+        c if known else Correlation(math.nan, math.nan, math.nan, c.n)
+        for known, c in zip(defined, without, strict=True)
+    ]
 
 
 def indicators(categories: Sequence[object]) -> Float[np.ndarray, "point level"]:

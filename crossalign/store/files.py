@@ -68,7 +68,7 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     write_atomically(path, lambda p: pq.write_table(table, p, compression="zstd"))
 
 
-SAFETENSORS_TYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int64": "I64"}
+SAFETENSORS_TYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int64": "I64", "int8": "I8"}
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:

@@ -18,8 +18,18 @@ from crossalign.schema import Manifest, UserError
 from crossalign.store.files import checksum, one_line, told, write_json
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
+from crossalign.store.scorings import verify_scorings
 
 CHECKED = "Run `crossalign verify` to see what else is damaged, then delete that part and run the command again."
+
+ACCURACY = "accuracy.parquet"
+"""Accuracy as others report it: side (language or pivot), metric, value, stderr, n."""
+
+EXTERNAL_SCORES = "external_scores.parquet"
+"""Translation quality scored elsewhere: field, direction, metric, sentence_id (null for all together), score."""
+
+TRANSLATIONS = "external_translations.parquet"
+"""Translations made elsewhere: field, direction, sentence_id, source, translation, reference."""
 
 
 def alignment_file(pivot: str, pooling: str) -> str:
@@ -35,6 +45,11 @@ def rates_file(pivot: str, pooling: str) -> str:
 def margins_file(pivot: str, pooling: str) -> str:
     """Margins of every instance by metric, layer by layer: what a page of instances opens first."""
     return f"margins_{pivot}_{pooling}.safetensors"
+
+
+def decisions_file(pivot: str, pooling: str) -> str:
+    """Imported decisions by metric: 1 aligned, 0 not, -1 absent; where there are no cosines."""
+    return f"decisions_{pivot}_{pooling}.safetensors"
 
 
 def states_file(pooling: str) -> str:
@@ -101,6 +116,24 @@ def read_arrays(run: Run, language: str, name: str) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
 
 
+def read_slice(run: Run, language: str, name: str, array: str, rows: np.ndarray) -> np.ndarray:
+    """Some rows of one array of a safetensors file of a part; only these are read, so its checksum is not looked at.
+
+    Args:
+        rows: indices, ascending.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = run.part_folder(language) / name
+    try:
+        with safe_open(path, framework="np") as file:
+            stored = file.get_slice(array)
+            first, last = int(rows[0]), int(rows[-1]) + 1
+            return stored[first:last][rows - first]
+    except (SafetensorError, OSError, IndexError) as error:
+        raise UserError(f"{path} is damaged ({one_line(error)}). {CHECKED}") from None
+
+
 def has_file(run: Run, language: str, name: str) -> bool:
     """Whether the part is complete and was written with this file."""
     manifest = run.manifest(language)
@@ -157,4 +190,4 @@ def verify(run: Run) -> list[str]:
                 problems.append(f"{path} has changed since it was written.")
         present = {p.name for p in folder.iterdir()} - {"manifest.json"}
         problems += [f"{folder / name} does not belong there." for name in sorted(present - set(expected))]
-    return problems
+    return problems + verify_scorings(run)

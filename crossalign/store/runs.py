@@ -94,18 +94,22 @@ def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, di
             return read_run(folder)
         for left in folder.glob(".run.json.*.tmp"):  # by killed processes
             left.unlink(missing_ok=True)
-        execution, facts = start()
-        record = {
-            "schema_version": SCHEMA_VERSION,
-            "run_id": spec.run_id,
-            "spec": asdict(spec),
-            "execution": asdict(execution),
-            "facts": facts,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "where": platform.node(),
-        }
-        write_json(path, record)
+        write_run(folder, spec, *start())
         return read_run(folder)
+
+
+def write_run(folder: Path, spec: RunSpec, execution: Execution, facts: dict[str, Any]) -> None:
+    """Writes a run's description, which makes the folder a run."""
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": spec.run_id,
+        "spec": asdict(spec),
+        "execution": asdict(execution),
+        "facts": facts,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "where": platform.node(),
+    }
+    write_json(folder / "run.json", record)
 
 
 def read_run(folder: Path) -> Run:

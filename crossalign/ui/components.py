@@ -9,7 +9,7 @@ import copy
 import io
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
+from crossalign.imported import missing
 from crossalign.schema import UserError
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
@@ -79,6 +80,8 @@ def run_header(run: RunTables) -> None:
     )
     if note := facts.get("note"):
         st.caption(plain(str(note)))
+    for sentence in missing(run.run):
+        st.caption(plain(sentence))
     if run.missing:
         st.info(
             plain(
@@ -109,7 +112,14 @@ def empty_cache(problems: list[str]) -> None:
 
 
 def only_pivot(run: RunTables) -> None:
-    """The run has no language but the pivot so far."""
+    """The run has no alignment: no language but the pivot so far, or imported accuracy alone."""
+    if run.codes:
+        st.info(
+            "Compute the same model and task with `crossalign run`, then add this accuracy to it with "
+            "`crossalign import lm-eval DIR --run RUN`.",
+            title="This run holds accuracy only, no alignment",
+        )
+        return
     st.info(
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
         title="Only the pivot is computed so far",
@@ -148,8 +158,10 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
 class Drawing(Protocol):
     """A plotly figure and what it shows in words (see `crossalign.figures`)."""
 
-    figure: Any
-    alt: str
+    @property
+    def figure(self) -> Any: ...
+    @property
+    def alt(self) -> str: ...
 
 
 def show(
@@ -160,6 +172,7 @@ def show(
     *,
     click: bool = False,
     on_click: Callable[[Any], None] | None = None,
+    by: Sequence[str] = (),
 ) -> list[Any]:
     """A figure with its table twin and its files: CSV and Parquet of the table, HTML of the figure.
 
@@ -168,9 +181,10 @@ def show(
         click: whether points can be chosen; then call inside a fragment.
         on_click: gets the customdata of a point that was chosen, before the page runs again; it may set the session's
             value of a control.
+        by: columns of the table that say what customdata says; then a row can be chosen, too, for the keyboard.
 
     Returns:
-        The customdata of the chosen points; empty without `click`.
+        The customdata of the chosen points and rows; empty without `click`.
     """
     event = st.plotly_chart(
         drawing.figure,
@@ -182,11 +196,19 @@ def show(
         config={"displaylogo": False, "showSendToCloud": False},
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        shown = st.toggle("Table", key=f"{name}-table", help="The numbers of the figure")
+        hint = "The numbers of the figure" + (". Choose a row (Shift + Space) instead of a point" if by else "")
+        shown = st.toggle("Table", key=f"{name}-table", help=hint)
         files(table, f"{run.run_id}_{name}", drawing.figure)
-    if shown:
-        show_table(table)
-    return _customdata(event) if click else []
+    chosen = _customdata(event) if click else []
+    return chosen + _chosen_rows(table, name, by) if shown else chosen
+
+
+def _chosen_rows(table: pd.DataFrame, name: str, by: Sequence[str]) -> list[Any]:
+    """Shows the table; where columns `by` are given a row of it can be chosen, and what they say there is returned."""
+    choose = {"on_select": "rerun", "selection_mode": "single-row"} if by else {}
+    event = show_table(table, key=f"{name}-rows", **choose)
+    rows = [row for row in event["selection"]["rows"] if row < min(MOST_ROWS, len(table))] if by else []
+    return table[list(by)].iloc[rows].to_numpy().tolist()
 
 
 def _customdata(event: Any) -> list[Any]:
@@ -235,6 +257,7 @@ def columns() -> dict[str, Any]:
         "low": number("rate: 95 % from", format="%.3f"),
         "high": number("rate: to", format="%.3f"),
         "relabelled_rate": number("relabelled", format="%.3f", help="the same rule when no pair is a translation"),
+        "relative_depth": number("relative depth", format="%.2f", help="layer / last layer"),
         "mean_rate": number("mean over layers", format="%.3f"),
         "tie_rate": number("ties", format="%.3f"),
         "loglik_margin": number("log-prob. margin", format="%.3f", help="mean, in nats"),

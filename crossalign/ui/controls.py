@@ -115,12 +115,19 @@ def choose_switch(label: str, key: str, *, help: str | None = None) -> bool:  # 
     return value
 
 
-def choose_text(label: str, key: str, *, placeholder: str = "", help: str | None = None) -> str:  # noqa: A002
-    """Text to search for, cut at 200 characters; empty at first."""
-    address.settle(key, lambda text: _one(text)[:LONGEST_SEARCH], "", lambda v: isinstance(v, str))
-    value = st.text_input(label, key=key, max_chars=LONGEST_SEARCH, placeholder=placeholder, help=help) or ""
-    address.keep(key, value[:LONGEST_SEARCH])
-    return value[:LONGEST_SEARCH]
+def choose_text(
+    label: str,
+    key: str,
+    *,
+    placeholder: str = "",
+    help: str | None = None,  # noqa: A002
+    most: int = LONGEST_SEARCH,
+) -> str:
+    """A line of text, cut at 200 characters or `most`; empty at first."""
+    address.settle(key, lambda text: _one(text)[:most], "", lambda v: isinstance(v, str))
+    value = st.text_input(label, key=key, max_chars=most, placeholder=placeholder, help=help) or ""
+    address.keep(key, value[:most])
+    return value[:most]
 
 
 def _one(text: address.Text) -> str:

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import tables
+from crossalign import relations, tables
+from crossalign.languages import language
 from crossalign.schema import RunSpec, UserError
 from crossalign.store.runs import Run, list_runs, read_run
 
@@ -117,8 +118,11 @@ class RunTables:
         return [code for code in self.facts.get("languages", []) if code not in done]
 
     def name(self, code: str) -> str:
-        """English name of a language of the run; its code where it has none."""
-        return self.names.get(code, code)
+        """English name of a language; its code where it has none."""
+        try:
+            return self.names.get(code) or language(code).name
+        except KeyError:
+            return code
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -218,17 +222,7 @@ def run_tables(run_id: str) -> RunTables:
 def _language_points(folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int) -> pd.DataFrame:
     run = load_run(folder, version)
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
-    best = tables.best_layers(chosen)[["language", "layer", "mean_rate"]].rename(columns={"layer": "best_layer"})
-    rows = chosen.merge(best, on="language")
-    layer = rows["best_layer"] if rule in ("max", "mean") else at
-    rows = rows[rows["layer"] == layer]
-    if rule == "mean":  # a mean over layers has no interval and no single layer
-        undefined = {name: np.nan for name in ("low", "high", "relabelled_rate", "tie_rate")}
-        rows = rows.assign(rate=rows["mean_rate"], layer=-1, **undefined)
-    wanted = ["language", "layer", "rate", "low", "high", "relabelled_rate", "tie_rate", "best_layer", "mean_rate"]
-    facts = run.languages.rename(columns={"n": "n_scored"})
-    merged = facts.merge(rows[[*wanted, "n"]], on="language")
-    return merged.sort_values("rate", ascending=False, ignore_index=True)
+    return relations.language_points(run.languages, chosen, rule, at)
 
 
 def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import instance_record, instance_search, outcomes, tables
-from crossalign.alignment import aligned
+from crossalign.imported import Aligned, aligned_instances
 from crossalign.instance_record import Side, Source
 from crossalign.instance_search import InstanceFilter
 from crossalign.margins import Stored, read_margins
@@ -60,46 +61,56 @@ def instance_points(run: RunTables, selection: Selection, language: str) -> pd.D
     Raises:
         UserError: the run holds no margins for the language.
     """
-    margins = margins_of(run, language, selection.pooling).get(selection.metric)
-    if margins is None:
+    found = aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)
+    if found is None:
         raise UserError(f"This run holds no decisions on single instances for {run.name(language)}.")
-    layer, decided = layer_of(run, selection, language), aligned(margins)
-    share = outcomes.layers_aligned(decided)
-    return outcomes_of(run, language).assign(aligned=decided[layer], margin=margins[layer], layers_aligned=share)
+    layer, share = layer_of(run, selection, language), outcomes.layers_aligned(found.decided)
+    at_layer = {"aligned": found.decided[layer], "margin": found.margin[layer], "layers_aligned": share}
+    return outcomes_of(run, language).assign(**at_layer)
 
 
 class _AllMargins(NamedTuple):
-    """Margins by language, and layers_aligned of their instances one after the other."""
+    """Decisions and margins by language, and layers_aligned of their instances one after the other."""
 
-    margins: dict[str, np.ndarray]
+    found: dict[str, Aligned]
     share: np.ndarray
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the instances of all languages …")
 def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> _AllMargins:
     run = load_run(folder, version)
-    stored = ((code, read_margins(run.run, code, pooling)) for code in run.codes)
-    margins = {code: arrays[metric] for code, arrays in stored if metric in arrays}
-    shares = [outcomes.layers_aligned(aligned(m)) for m in margins.values()]
-    return _AllMargins(margins, np.concatenate([np.empty(0), *shares]))
+    read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in run.codes)
+    found = {code: mine for code, mine in read if mine is not None}
+    shares = [outcomes.layers_aligned(mine.decided) for mine in found.values()]
+    return _AllMargins(found, np.concatenate([np.empty(0), *shares]))
 
 
 def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     """`instance_points` of all languages that have margins, one after the other."""
-    margins, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    if not margins:
+    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
+    if not found:
         raise UserError("This run holds no decisions on single instances.")
     layers = layers_of(run, selection)
-    margin = np.concatenate([values[layers[code]] for code, values in margins.items()])
-    return outcomes_of(run, *margins).assign(aligned=aligned(margin), margin=margin, layers_aligned=share)
+    decided, margin = (np.concatenate([a[layers[code]] for code, a in _each(found, i)]) for i in (0, 1))
+    return outcomes_of(run, *found).assign(aligned=decided, margin=margin, layers_aligned=share)
+
+
+def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(language, decisions) for 0, (language, margins) for 1."""
+    for code, mine in found.items():
+        yield code, mine[which]
 
 
 def decided_of(run: RunTables, selection: Selection, language: str = "") -> np.ndarray:
     """Decisions [layer, instance] (1, 0, NaN) of a language, or of all languages one after the other, as their points."""
     if language:
-        return aligned(margins_of(run, language, selection.pooling)[selection.metric])
-    margins, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    return aligned(np.concatenate(list(margins.values()), axis=1))
+        found = {language: aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)}
+    else:
+        found, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
+    decided = [mine.decided for mine in found.values() if mine is not None]
+    if not decided:
+        raise UserError("This run holds no decisions on single instances.")
+    return np.concatenate(decided, axis=1)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the search …")

@@ -1,0 +1,1 @@
+"""Results that were computed elsewhere, as runs of the cache."""

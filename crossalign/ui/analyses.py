@@ -1,0 +1,145 @@
+"""Cached analyses over languages and layers; as in `data`, nothing they return may be changed."""
+
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from crossalign import profiles, reference, relations
+from crossalign.imported import aligned_instances
+from crossalign.margins import read_margins
+from crossalign.relations import PAIRS, LayerCorrelations
+from crossalign.store import parts
+from crossalign.ui import data, instances
+from crossalign.ui.data import RunTables, Selection, Version
+from crossalign.ui.selection import metric_label
+
+PUBLISHED = f"{reference.MODEL.rpartition('/')[2]}, published"
+"""Name of the published model beside that of a run."""
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _coefficients(folder: Path, version: Version, selection: Selection, pair: str) -> pd.DataFrame:
+    points = data.language_points(data.load_run(folder, version), selection)
+    return relations.coefficients(points, PAIRS[pair])
+
+
+def coefficients(run: RunTables, selection: Selection, pair: str) -> pd.DataFrame:
+    """`relations.coefficients` of one of `relations.PAIRS` over the languages that the filters let through."""
+    return _coefficients(run.run.folder, run.version, selection, pair)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _by_layer(
+    folder: Path, version: Version, selection: Selection, other: str, coefficient: str
+) -> tuple[LayerCorrelations, pd.DataFrame]:
+    run = data.load_run(folder, version)
+    points = data.language_points(run, selection)
+    of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
+    layers = relations.by_layer(data.curves(run, selection), points, other, coefficient)
+    return layers, relations.by_metric(of_pooling, points, other, coefficient)
+
+
+def by_layer(
+    run: RunTables, selection: Selection, other: str, coefficient: str
+) -> tuple[LayerCorrelations, pd.DataFrame]:
+    """`relations.by_layer` of the chosen metric, and `relations.by_metric`, whatever the rule for layers is."""
+    any_rule = replace(selection, rule="max", layer=0, depth=0)
+    return _by_layer(run.run.folder, run.version, any_rule, other, coefficient)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the margins of all languages …")
+def _margin_curves(folder: Path, version: Version, metric: str, pooling: str) -> pd.DataFrame:
+    run = data.load_run(folder, version)
+    stored = ((code, read_margins(run.run, code, pooling)) for code in run.codes)
+    return profiles.margin_curves((c, m[metric], _groups(run, c)) for c, m in stored if metric in m)
+
+
+def curves(run: RunTables, selection: Selection, value: str, codes: Sequence[str]) -> pd.DataFrame:
+    """Alignment rate, or mean alignment margin, of some languages by layer: language, name, layer, `value`, low, high, n."""
+    if value == "rate":
+        table = data.curves(run, selection)
+    else:
+        table = _margin_curves(run.run.folder, run.version, selection.metric, selection.pooling)
+    table = table[table["language"].isin(codes)]
+    return table.assign(name=table["language"].map(run.names))
+
+
+class CohortCurves(NamedTuple):
+    """`profiles.cohort_curves` and `profiles.deltas` of one language."""
+
+    curves: pd.DataFrame
+    deltas: pd.DataFrame
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _cohort_curves(
+    folder: Path, version: Version, metric: str, pooling: str, language: str, value: str
+) -> CohortCurves | None:
+    run = data.load_run(folder, version)
+    found = aligned_instances(run.run, language, pooling, metric)
+    if found is None:
+        return None
+    outcomes = instances.outcomes_of(run, language)
+    sides = [outcomes[side].to_numpy(float) for side in ("pivot_correct", "correct")]
+    sides.append(_groups(run, language))
+    curves = profiles.cohort_curves(found.decided if value == "rate" else found.margin, *sides, value=value)
+    return CohortCurves(curves, profiles.deltas(found.decided, *sides))
+
+
+def metric_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
+    """The rates of all metrics of one language by layer; column name: the metric as the field writes it."""
+    rates = run.rates[(run.rates["language"] == language) & (run.rates["pooling"] == selection.pooling)]
+    return rates.assign(name=rates["metric"].map(metric_label))
+
+
+def cohort_curves(run: RunTables, selection: Selection, language: str, value: str) -> CohortCurves | None:
+    """A language's alignment by cohort; None where the run has no decisions on instances."""
+    return _cohort_curves(run.run.folder, run.version, selection.metric, selection.pooling, language, value)
+
+
+def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
+    """`relations.published_points` of a task and, where the run has the same task, the run's points; column model.
+
+    Metrics without published figures are replaced by DALI in the published points.
+    """
+    metric = published_metric(selection.metric)
+    at = selection.fixed_layer(reference.N_LAYERS)
+    published = relations.published_points(task, metric, selection.rule, at).assign(model=PUBLISHED)
+    if task != run.spec.task:
+        return published
+    return pd.concat(
+        [published, data.language_points(run, selection).assign(model=run.spec.model_name)], ignore_index=True
+    )
+
+
+def published_curves(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
+    """`profiles.published_curves` of the chosen languages and, where the run has the same task, the run's; column series."""
+    published = profiles.published_curves(task, published_metric(selection.metric))
+    wanted = set(selection.languages) & set(published["language"]) or set(published["language"])
+    published = published[published["language"].isin(wanted)]
+    if task != run.spec.task:
+        return published
+    own = data.curves(run, selection)
+    own = own[own["language"].isin(wanted)]
+    names = own["language"].map(run.names)
+    return pd.concat([published, own.assign(series=own["language"], name=names, last=run.n_layers)], ignore_index=True)
+
+
+def published_metric(metric: str) -> str:
+    """The metric where there are published figures for it, else DALI."""
+    return metric if metric in reference.METRICS else "dali"
+
+
+def _groups(run: RunTables, code: str) -> np.ndarray:
+    """The resampling unit of each instance of a language, as whole numbers."""
+    table = parts.read_table(run.run, code, "instances.parquet", ["group"])
+    return pd.factorize(table["group"].to_pandas())[0]

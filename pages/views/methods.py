@@ -1,0 +1,52 @@
+"""Methods: what the numbers mean, how the run on screen was computed, and who to cite."""
+
+import math
+
+import streamlit as st
+
+from crossalign import definitions
+from crossalign.ui import components, methods, selection
+
+
+def define(entries: list[definitions.Definition]) -> None:
+    """One definition after the other."""
+    for entry in entries:
+        lines = [f"**{components.plain(entry.label)}**. {components.plain(entry.summary)}"]
+        for heading, text in entry.items:
+            lines.append(f"- {f'*{heading}*: ' if heading else ''}{components.plain(text)}")
+        if not math.isnan(entry.chance):
+            lines.append(f"- *Chance in this run*: {entry.chance:.3g}")
+        st.markdown("\n".join(lines[:1]) + "\n\n" + "\n".join(lines[1:]))
+
+
+st.title("Methods")
+run = selection.choose_run()
+components.run_header(run)
+
+st.subheader("This run", anchor="run")
+st.markdown(components.plain(methods.protocol(run)))
+st.table({key: components.plain(value) for key, value in methods.settings(run).items()}, border="horizontal")
+if command := methods.command(run):
+    st.caption("The command that computes it, or goes on with it:")
+    st.code(command, language="bash", wrap_lines=True)
+parts = methods.parts_table(run)
+components.show_table(parts)
+components.files(parts, f"{run.run_id}_provenance")
+
+st.subheader("Alignment", anchor="alignment")
+st.markdown(
+    "s\\_ij is the cosine between option i in the pivot and option j in the language at one layer. An instance is aligned "
+    "where the margin is above 0; a tie is not aligned, and a margin that is undefined is left out, never counted as 0."
+)
+define(definitions.metrics(methods.n_options(run), methods.n_instances(run), methods.metric_names(run)))
+define([*definitions.BESIDE, definitions.poolings()])
+st.subheader("Scoring", anchor="scoring")
+define(list(definitions.SCORING))
+st.subheader("Statistics", anchor="statistics")
+st.markdown("Every interval is at 95 %.")
+define(list(definitions.STATISTICS))
+
+st.subheader("Citations", anchor="citations")
+for citation in methods.citations(run):
+    st.markdown(f"- {components.plain(citation)}")
+components.provenance(run)

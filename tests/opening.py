@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
 
@@ -26,6 +28,14 @@ def figure(app: AppTest, key: str) -> go.Figure:
     """The chart with this key."""
     chart = next(c for c in app.get("plotly_chart") if c.proto.id.endswith(f"-{key}"))
     return go.Figure(json.loads(chart.proto.spec))
+
+
+def numbers(values: Any) -> np.ndarray:
+    """An array of a chart that was opened by `figure`, however it travels."""
+    if isinstance(values, dict):
+        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+        return flat.astype(float)
+    return np.asarray(values, dtype=float)
 
 
 def chosen(app: AppTest, key: str, **selection: list[Any]) -> AppTest:

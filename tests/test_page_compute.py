@@ -12,7 +12,7 @@ import pytest
 from opening import opened, said
 from streamlit.testing.v1 import AppTest
 
-from crossalign.jobs import process
+from crossalign.jobs import process, request
 from crossalign.jobs.record import list_jobs
 
 COST = {"described": {"Texts": "24 <b>texts</b>"}, "warnings": ["The disk has *too* little room."]}
@@ -98,7 +98,9 @@ def test_a_run_that_fails_says_why(stand_in: Callable, tmp_path: Path) -> None:
     assert [b.label for b in app.button] == ["See what it takes", "Remove from the list"]
 
 
-def test_hostile_values_of_a_link_and_of_files(stand_in: Callable, tmp_path: Path) -> None:
+def test_hostile_values_of_a_link_and_of_files(
+    stand_in: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stand_in(COST, (END,))
     until(press(opened(tmp_path, "compute", model="gpt2"), "See what it takes"), "Start")
     (job,) = list_jobs(tmp_path)
@@ -120,6 +122,7 @@ def test_hostile_values_of_a_link_and_of_files(stand_in: Callable, tmp_path: Pat
     assert not app.exception and not app.error
     text = said(app)
     assert "<img" not in text.replace(r"\<", "") and "**x**" not in text and "](http" not in text
+    monkeypatch.setattr(process, "command", request.command)  # the real one
     app = press(app, "Start")
     assert len(app.error) == 1 and list_jobs(tmp_path)[0].state == "estimated"
 

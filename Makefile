@@ -8,7 +8,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 run: $(VENV)/.ready
 	$(BIN)/python -m crossalign demo
-	$(BIN)/streamlit run app.py
+	$(BIN)/python -m crossalign app
 
 test: $(VENV)/.ready-tests
 	$(BIN)/python -m pytest

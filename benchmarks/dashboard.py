@@ -3,7 +3,7 @@
     python benchmarks/dashboard.py FOLDER [--languages 122 --instances 900 --layers 32]
 
 FOLDER gets two made-up caches (about 1.6 GB, under a minute): `one` holds one run of that size, `hundred` the same run
-and 99 more. Measured are: seconds until a server answers; script time of every page, cold (a new process) and warm, and
+and 100 more. Measured are: seconds until a server answers; script time of every page, cold (a new process) and warm, and
 after a change of each of its controls; bytes a page sends, and the largest chart among them; memory of a server that
 three sessions have led through all pages; and the first page with 100 runs beside 1.
 """
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from synthetic import Shape, copies_of, synthetic_run
 
@@ -31,9 +31,16 @@ ROOT = Path(__file__).parents[1]
 REPEATS = 7
 
 
+class Times(NamedTuple):
+    """Milliseconds by the clock, and of processor time, which other work on the machine does not lengthen as much."""
+
+    clock: float
+    processor: float
+
+
 def pages() -> list[str]:
     """The page files in the order of `app.py`; the first is the default page."""
-    return re.findall(r'"(pages/views/\w+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))
+    return re.findall(r'st\.Page\(\s*"([\w/]+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))
 
 
 def make_caches(folder: Path, languages: int, n: int, layers: int) -> tuple[Path, Path]:
@@ -64,34 +71,39 @@ first = time.perf_counter() - began
 began = time.perf_counter()
 app.switch_page(sys.argv[2]).run()
 assert not app.exception and not app.error, (app.exception, app.error)
-print(first, time.perf_counter() - began)
+print(first, time.perf_counter() - began, time.process_time())
 """
 
 
-def cold(cache: Path, page: str) -> tuple[float, float]:
-    """Seconds of the default page in a new process, imports included, and of another page right after it."""
+def cold(cache: Path, page: str) -> tuple[float, ...]:
+    """Seconds of the default page in a new process, imports included; of another page right after it; and of processor
+    time for both, which other work on the machine does not lengthen as much.
+    """
     arguments = [sys.executable, "-c", COLD, str(ROOT / "app.py"), page]
     done = subprocess.run(arguments, env=_environment(cache), capture_output=True, text=True, check=True)
-    first, second = done.stdout.split()[-2:]
-    return float(first), float(second)
+    return tuple(float(value) for value in done.stdout.split()[-3:])
 
 
-def warm(cache: Path, page: str) -> dict[str, float]:
-    """Median milliseconds of a page: run again, and after a change of each control (first and later changes alike)."""
+def warm(cache: Path, page: str) -> dict[str, Times]:
+    """Median times of a page: run again, and after a change of each control (first and later changes alike)."""
     from streamlit.testing.v1 import AppTest
 
     os.environ["CROSSALIGN_CACHE"] = str(cache)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.switch_page(page).run()
-    times = {"again": median(_timed(app.run) for _ in range(REPEATS))}
+    times = {"again": _median([_timed(app.run) for _ in range(REPEATS)])}
     for kind in ("selectbox", "segmented_control", "slider", "toggle", "multiselect"):
         for key in [w.key for w in app.get(kind) if w.key and w.key != "run"]:
             with suppress(KeyError):  # a control that another one has taken away
-                times[key] = median(_changes(app, kind, key))
-    return {key: 1000 * value for key, value in times.items()}
+                times[key] = _median(list(_changes(app, kind, key)))
+    return times
 
 
-def _changes(app: Any, kind: str, key: str) -> Iterator[float]:
+def _median(times: list[Times]) -> Times:
+    return Times(*(round(median(column), 1) for column in zip(*times, strict=True)))
+
+
+def _changes(app: Any, kind: str, key: str) -> Iterator[Times]:
     for number in range(REPEATS):
         widget = getattr(app, kind)(key=key)
         widget.set_value(_another(widget, kind, number))
@@ -110,10 +122,10 @@ def _another(widget: Any, kind: str, number: int) -> Any:
     return offered[(number + 1) % len(offered)]
 
 
-def _timed(act: Any) -> float:
-    began = time.perf_counter()
+def _timed(act: Any) -> Times:
+    began, before = time.perf_counter(), time.process_time()
     act()
-    return time.perf_counter() - began
+    return Times(1000 * (time.perf_counter() - began), 1000 * (time.process_time() - before))
 
 
 # --- a real server -----------------------------------------------------------------------------------------------
@@ -125,7 +137,7 @@ def server(cache: Path) -> Iterator[tuple[int, int, float]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "crossalign", "app", "--port", str(port)]
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=_environment(cache), stdout=subprocess.DEVNULL)
     try:
@@ -204,7 +216,8 @@ def main() -> None:
     found["warm"] = {page: warm(one, page) for page in pages()}
     print("warm, milliseconds:", found["warm"])
     found["first page, seconds, with 1 and 100 runs"] = [
-        median(cold(c, pages()[0])[0] for _ in range(3)) for c in (one, hundred)
+        [round(median(column), 2) for column in zip(*(cold(c, pages()[0]) for _ in range(3)), strict=True)]
+        for c in (one, hundred)
     ]
     print(json.dumps(found, indent=1))
 

@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     from crossalign.commands import COMMANDS
+    from crossalign.ui.serving import serve
 
     try:
-        return COMMANDS[options.command](options)
+        return (COMMANDS | {"app": serve})[options.command](options)
     except UserError as error:
         print(f"crossalign: {error}", file=sys.stderr)
         return 2
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(commands, common)
     _add_scores(commands, common)
     commands.add_parser("demo", parents=[common], help="compute the default run: offline, in about a minute")
+    app = commands.add_parser("app", parents=[common], help="serve the dashboard on this machine")
+    app.add_argument("--port", type=int, default=8501, metavar="N", help="default: 8501")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
     summary.add_argument("run", metavar="RUN", help="run id, or its beginning")

@@ -190,14 +190,15 @@ def rates_by_layer(decided: Float[np.ndarray, "layer instance"], series: pd.Seri
 
     Args:
         decided: 1.0 aligned, 0.0 not, NaN undefined.
-        series: which series each instance belongs to; null for none.
+        series: which series each instance belongs to; null for none. A categorical gives their order.
         groups: resampling unit of each instance, as integers.
 
     Returns:
         Columns series, layer, rate, low, high, n; Wilson intervals widened as in `statistics.rate`.
     """
     rows = []
-    for key in pd.unique(series.dropna()):
+    ordered = series.cat.categories if isinstance(series.dtype, pd.CategoricalDtype) else pd.unique(series.dropna())
+    for key in (k for k in ordered if (series == k).any()):
         at = np.flatnonzero((series == key).fillna(False).to_numpy(bool))
         at = at[np.argsort(groups[at], kind="stable")]
         starts = np.flatnonzero(np.diff(groups[at], prepend=-1))

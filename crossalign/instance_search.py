@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from jaxtyping import Bool
 
 SIDES = ("yes", "no")
 """What the filters on right and on aligned instances let through; any other value lets all through."""
+
+WORDS = re.compile(r'"([^"]+)"|(\S+)')
 
 SEARCHED = ("instance_id", "premise", "context", "options", "prompt")
 
@@ -26,7 +29,7 @@ class InstanceFilter:
         cohorts: the instance is in one of these.
         tags: the instance has one of these.
         margin_from, margin_to: ends of the alignment margin, both included.
-        words: each of the words, divided by blanks, occurs in the texts.
+        words: each of the words, divided by blanks, occurs in the texts; "words in quotes" next to each other.
     """
 
     correct: str = ""
@@ -61,8 +64,8 @@ def matching(
         kept &= margin >= asked.margin_from
     if asked.margin_to is not None:
         kept &= margin <= asked.margin_to
-    for word in folded(asked.words).split():
-        kept &= np.array([word in text for text in texts], bool)
+    for quoted, word in WORDS.findall(folded(asked.words)):
+        kept &= np.array([(quoted or word) in text for text in texts], bool)
     return kept
 
 

@@ -60,10 +60,9 @@ CONTROLLED = {"resource_level": "resource level", "script": "script"}
 
 
 def known_pairs(languages: pd.DataFrame) -> list[str]:
-    """The pairs whose columns are known in at least one language; alignment and accuracy always."""
-    return [
-        name for name, pair in PAIRS.items() if name == "accuracy" or languages.get(pair.x, pd.Series()).notna().any()
-    ]
+    """The pairs that can be compared: those with the training share where it is known of at least one language."""
+    shares = "training_share" in languages and languages["training_share"].notna().any()
+    return list(PAIRS) if shares else ["accuracy"]
 
 
 def language_points(facts: pd.DataFrame, rates: pd.DataFrame, rule: str, layer: int = 0) -> pd.DataFrame:

@@ -27,7 +27,17 @@ def opened(cache: Path, page: str, **query: str | list[str]) -> AppTest:
 def figure(app: AppTest, key: str) -> go.Figure:
     """The chart with this key."""
     chart = next(c for c in app.get("plotly_chart") if c.proto.id.endswith(f"-{key}"))
-    return go.Figure(json.loads(chart.proto.spec))
+    return go.Figure(_decoded(json.loads(chart.proto.spec)))
+
+
+def _decoded(spec: Any) -> Any:
+    """Plotly's typed arrays as lists."""
+    if isinstance(spec, list):
+        return [_decoded(v) for v in spec]
+    if isinstance(spec, dict) and "bdata" in spec:
+        shape = [int(n) for n in spec.get("shape", "-1").split(",")]
+        return np.frombuffer(base64.b64decode(spec["bdata"]), spec["dtype"]).reshape(shape).tolist()
+    return {k: _decoded(v) for k, v in spec.items()} if isinstance(spec, dict) else spec
 
 
 def numbers(values: Any) -> np.ndarray:

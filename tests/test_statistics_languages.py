@@ -245,6 +245,7 @@ def test_partial_correlation_needs_something_left():
     assert math.isnan(partial_correlation(x, y, x[:, None]).value)
     assert partial_correlation(x, y, np.full((6, 1), NAN)).n == 0
     assert indicators(["a", "a"]).shape == (2, 0)
+    assert indicators([]).shape == (0, 0)
 
 
 def test_partial_correlations_interval_covers_as_often_as_it_says():

@@ -187,7 +187,7 @@ def _grey(parts: Sequence[tuple], depth: Depth, value: str, series: str) -> list
         ]
     return [
         go.Scatter(
-            x=np.concatenate(xs, dtype=np.float32), y=np.concatenate(ys, dtype=np.float32), customdata=data, hovertext=hover,
+            x=np.concatenate(xs, dtype=np.float32), y=np.concatenate(ys, dtype=np.float32), customdata=np.array(data, object), hovertext=np.array(hover, object),
             hoverinfo="text", mode="lines+markers", line={"color": faded(GREY, 0.3), "width": 1},
             marker={"size": 2.5, "color": faded(GREY, 0.3)}, name=counted(len(parts), f"other {series}"), legendrank=3000,
         )
@@ -257,7 +257,7 @@ def heatmap(
         x=x, y=np.arange(len(grid), dtype=np.int16), z=grid.to_numpy(np.float32), colorscale=SEQUENTIAL,
         colorbar={"title": {"text": label, "side": "right"}, "thickness": 14, "outlinewidth": 0} | COLOUR_BAR,
         hovertemplate="%{text}<br>" + f"{'depth' if depth.relative else 'layer'} %{{x}}: %{{z:.3f}}<extra></extra>",
-        text=[[row] for row in rows] if grid.shape[1] == 1 else [[row] * grid.shape[1] for row in rows],
+        text=np.repeat(np.array(rows, object)[:, None], grid.shape[1], axis=1),
     )  # fmt: skip
     peaks = grid.idxmax(axis=1)
     marks = go.Scatter(

@@ -41,7 +41,7 @@ class Recipe:
     """
 
     seed: int = 1
-    tokens: int = 9_000_000
+    tokens: int = 8_000_000
     batch_tokens: int = 2048
     pool: int = 2048
     learning_rate: float = 2e-3

@@ -93,9 +93,8 @@ def indicators(categories: Sequence[object]) -> Float[np.ndarray, "point level"]
     [[1.0], [0.0], [1.0]]
     """
     names = [str(c) for c in categories]
-    return np.array([[float(name == level) for level in sorted(set(names))[1:]] for name in names]).reshape(
-        len(names), -1
-    )
+    levels = sorted(set(names))[1:]
+    return np.array([[float(name == level) for level in levels] for name in names]).reshape(len(names), len(levels))
 
 
 def partial_correlation(

@@ -9,7 +9,7 @@ import copy
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,10 +18,8 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
-from crossalign.figures.theme import p_value
 from crossalign.imported import missing
 from crossalign.schema import UserError
-from crossalign.statistics import Estimate
 from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
@@ -153,22 +151,6 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
     return f"{value:.{digits}f}{interval}{size}"
 
 
-def numbers_in_a_row(estimates: Mapping[str, tuple[Estimate, str]]) -> None:
-    """Estimates as large numbers side by side: label → (estimate, what else is to be said, as of its p)."""
-    with st.container(horizontal=True):
-        for label, (found, note) in estimates.items():
-            shown = estimate(found.value)
-            about = estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
-            st.metric(
-                plain(label),
-                shown,
-                f"{about}, {p_value(found.p)}{note}",
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-            )
-
-
 # --- figure, table, files ----------------------------------------------------------------------------------------
 
 
@@ -176,8 +158,10 @@ def numbers_in_a_row(estimates: Mapping[str, tuple[Estimate, str]]) -> None:
 class Drawing(Protocol):
     """A plotly figure and what it shows in words (see `crossalign.figures`)."""
 
-    figure: Any
-    alt: str
+    @property
+    def figure(self) -> Any: ...
+    @property
+    def alt(self) -> str: ...
 
 
 def show(

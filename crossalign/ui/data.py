@@ -228,7 +228,7 @@ def _language_points(folder: Path, version: Version, metric: str, pooling: str, 
 def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     """One row per language: what is known of it, accuracy, and the chosen metric under the chosen rule for layers.
 
-    Only the languages that the selection's filters let through. The columns of `tables.languages` (its n as n_scored), and layer (-1 for the mean over layers), rate, low, high,
+    Only the languages that the selection's filters let through; UserError where that is none. The columns of `tables.languages` (its n as n_scored), and layer (-1 for the mean over layers), rate, low, high,
     relabelled_rate, tie_rate, best_layer, mean_rate, n; the largest rate first.
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
@@ -237,6 +237,8 @@ def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     filters = (("script", selection.scripts), ("family", selection.families), ("resource_level", selection.levels))
     for column, allowed in filters:
         keep &= points[column].astype(str).isin(allowed).to_numpy() if allowed else True
+    if len(points) and not keep.any():
+        raise UserError("No language passes all filters: take one away under “Filter languages”.")
     return points[keep].reset_index(drop=True) if not keep.all() else points
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -15,6 +15,7 @@ from crossalign import effects
 from crossalign.effects import Pooled
 from crossalign.figures.theme import p_value
 from crossalign.statistics import Estimate
+from crossalign.ui import components
 from crossalign.ui.data import RunTables, Selection, Version, load_run
 from crossalign.ui.instances import all_instance_points, decided_of, instance_points
 
@@ -60,18 +61,34 @@ def effects_of(run: RunTables, selection: Selection, effect: str) -> Effects:
     return _effects(run.run.folder, run.version, view(selection, run), effect)
 
 
-def summary(found: Effects, short: str, language: str, name: str) -> dict[str, tuple[Estimate, str]]:
-    """The effect of one language and the pooled one, for `components.numbers_in_a_row`."""
-    many, said = len(found.languages), {}
-    for row in found.languages[found.languages["language"] == language].itertuples():
-        corrected = (
-            f"; {p_value(row.p_holm)} corrected for {many} languages" if many > 1 and not math.isnan(row.p_holm) else ""
-        )
-        said[f"{short}: {name}"] = (Estimate(row.estimate, row.low, row.high, row.p, row.n), corrected)
-    if many > 1:
-        (estimate, same), label = found.pooled, f"{short}: within languages, all {many}"
-        said[label] = (estimate, "" if math.isnan(same) else f"; the same in all: {p_value(same)}")
-    return said
+def show_summary(found: Effects, short: str, language: str, name: str) -> None:
+    """The effect of one language and the one within all languages, as large numbers side by side."""
+    many = len(found.languages)
+    with st.container(horizontal=True):
+        for row in found.languages[found.languages["language"] == language].itertuples():
+            mine = Estimate(row.estimate, row.low, row.high, row.p, row.n)
+            corrected = "" if many == 1 or math.isnan(row.p_holm) else f"; {p_value(row.p_holm)} for {many} languages"
+            _number(f"{short}: {name}", mine, corrected)
+        if many > 1:
+            pooled, same = found.pooled
+            _number(
+                f"{short}: within {many} languages", pooled, "" if math.isnan(same) else f"; alike: {p_value(same)}"
+            )
+
+
+def _number(label: str, found: Estimate, note: str) -> None:
+    shown = components.estimate(found.value)
+    about = components.estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
+    note = f", {p_value(found.p)}{note}" if not math.isnan(found.p) else ": aligned or right never varies"
+    st.metric(
+        components.plain(label), shown, about + note, delta_color="off", delta_arrow="off", border=True, help=HELP
+    )
+
+
+HELP = (
+    "95 % interval; p of no effect; then Holm's correction for as many languages, or the test that all languages have the "
+    "same odds ratio."
+)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -92,7 +109,9 @@ def _curves(folder: Path, version: Version, metric: str, pooling: str, language:
     run = load_run(folder, version)
     selection = Selection(run.run_id, metric, pooling)
     points = points_of(run, selection, language)
-    series: Any = points[by].map({1.0: True, 0.0: False}) if by == "correct" else points[by].astype(object)
+    series = points[by]
+    if by == "correct":
+        series = series.map({1.0: True, 0.0: False}).astype(pd.CategoricalDtype([True, False]))
     groups = pd.factorize(points["group"])[0].astype("int64")
     found = effects.rates_by_layer(decided_of(run, selection, "" if language == ALL else language), series, groups)
     return found.rename(columns={"series": by})

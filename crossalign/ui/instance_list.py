@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import instance_search
-from crossalign.figures.theme import number, spoken
+from crossalign.figures.theme import counted, number, spoken
 from crossalign.instance_search import InstanceFilter
 from crossalign.statistics import COHORTS
 from crossalign.ui import components, controls, instances
@@ -25,7 +25,10 @@ def choose_filter(run: RunTables, points: pd.DataFrame, language: str) -> Instan
     asked: dict = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         asked["words"] = controls.choose_text(
-            "Search", "find", placeholder="words in id, texts and options", help="In the language and in the pivot."
+            "Search",
+            "find",
+            placeholder="words in id, texts and options",
+            help='In the language and in the pivot; "several words" in quotes stand next to each other.',
         )
         with st.popover("Filter", icon=":material/filter_list:"):
             if points["correct"].notna().any():
@@ -40,6 +43,8 @@ def choose_filter(run: RunTables, points: pd.DataFrame, language: str) -> Instan
     return InstanceFilter(**asked)
 
 
+SEARCH_HELP = "In the language and in the pivot. Words in quotes stand next to each other."
+
 COHORT_HELP = "E: English or another pivot, X: the language; C: right, W: wrong."
 
 
@@ -47,17 +52,14 @@ def step(points: pd.DataFrame, kept: np.ndarray) -> int:
     """The instance to look at, and buttons to the failure before and after it among those kept by the filter; its row."""
     ids = points["instance_id"].tolist()
     failed = instance_search.failures(points) & kept
-    noun = "wrong answer" if points["correct"].notna().any() else "not aligned"
+    noun = "wrong answer" if points["correct"].notna().any() else "unaligned instance"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = ids.index(controls.choose_one("Instance", ids, "instance", format_func=spoken))
         before, after = instance_search.neighbours(failed, row)
         _go(f"Previous {noun}", before, ids, "Alt+ArrowLeft", ":material/chevron_left:", "left")
         _go(f"Next {noun}", after, ids, "Alt+ArrowRight", ":material/chevron_right:", "right")
-    place = (
-        f"{noun} {int(failed[: row + 1].sum())} of {int(failed.sum())}"
-        if failed[row]
-        else f"{int(failed.sum())} × {noun}"
-    )
+    count = int(failed.sum())
+    place = f"{noun} {int(failed[: row + 1].sum())} of {count}" if failed[row] else counted(count, noun)
     outside = "" if kept[row] else "; this one is outside the filter"
     st.caption(f"{place} among the {int(kept.sum()):,} of {len(ids):,} instances that the filter lets through{outside}")
     return row

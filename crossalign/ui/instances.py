@@ -139,7 +139,7 @@ def side_of(run: RunTables, language: str, instance_id: str) -> Side | None:
         return None
     scores = _scores(run.run.folder, run.version, language)
     mine = scores[(scores["instance_id"] == instance_id).to_numpy(bool)].sort_values("option")
-    return instance_record.side(texts.iloc[int(found[0])], mine)
+    return instance_record.side(texts.iloc[int(found[0])].to_dict(), mine)
 
 
 class Similarity(NamedTuple):

@@ -23,6 +23,7 @@ LONG = 1500
 """Signs from which a text gets a box of its own to scroll in."""
 
 TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;unicode-bidi:isolate"
+NOTE = "font-size:.875rem;overflow-wrap:anywhere;margin-top:.2rem"
 CELL = "padding:.45rem .6rem;border-top:1px solid rgba(128,128,128,.35);vertical-align:top;text-align:start"
 
 
@@ -40,39 +41,33 @@ def show_text(text: str, side: Side) -> None:
 
 def show_options(sides: Sequence[Side]) -> None:
     """The options in all the languages, side by side, with log-likelihoods; gold and prediction by sign and word."""
-    heads = "".join(
-        f'<th style="{CELL}">{html.escape(s.name)}</th><th style="{CELL}">log-likelihood</th>' for s in sides
-    )
-    rows = range(max(len(s.options) for s in sides))
-    body = "".join(_row(i, sides) for i in rows)
+    heads = "".join(f'<th style="{CELL}">{html.escape(s.name)}</th>' for s in sides)
+    body = "".join(_row(i, sides) for i in range(max(len(s.options) for s in sides)))
     st.html(
-        f'<div style="overflow-x:auto"><table style="width:100%;border-collapse:collapse">'
-        f'<thead><tr><th style="{CELL}">Option</th>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<table style="width:100%;border-collapse:collapse;table-layout:fixed"><thead><tr>'
+        f'<th style="{CELL};width:4rem">Option</th>{heads}</tr></thead><tbody>{body}</tbody></table>'
     )
 
 
 def _row(index: int, sides: Sequence[Side]) -> str:
-    cells = "".join(
-        _cells(s.options[index], s) if index < len(s.options) else f'<td style="{CELL}"></td>' * 2 for s in sides
-    )
-    return f'<tr><td style="{CELL}"><b>{letter(index)}</b></td>{cells}</tr>'
-
-
-def _cells(option: Option, side: Side) -> str:
-    scored = option.continuation not in ("", option.text)
-    note = f"<small>scored: {html.escape(option.continuation)}</small>" if scored else ""
-    marks = [word for shown, word in ((option.gold, GOLD), (option.predicted, PREDICTED)) if shown]
-    said = "".join(f"<div><b>{word}</b></div>" for word in marks)
+    cells = (_cell(s.options[index], s) if index < len(s.options) else "" for s in sides)
     return (
-        f'<td style="{CELL};min-width:9rem">{text_html(option.text, side)}{note}</td>'
-        f'<td style="{CELL};white-space:nowrap">{_loglik(option)}{said}</td>'
+        f'<tr><th style="{CELL}">{letter(index)}</th>'
+        + "".join(f'<td style="{CELL}">{c}</td>' for c in cells)
+        + "</tr>"
     )
+
+
+def _cell(option: Option, side: Side) -> str:
+    marks = [word for shown, word in ((option.gold, GOLD), (option.predicted, PREDICTED)) if shown]
+    said = [_loglik(option), *(f"<b>{word}</b>" for word in marks)]
+    if option.continuation not in ("", option.text):
+        said.append(f"scored: {html.escape(option.continuation)}")
+    return f'{text_html(option.text, side)}<div style="{NOTE}">{" · ".join(said)}</div>'
 
 
 def _loglik(option: Option) -> str:
     if math.isnan(option.loglik):
-        return "–"
-    tokens = (
-        "" if option.n_tokens is None else f" <small>({option.n_tokens} token{'s' * (option.n_tokens != 1)})</small>"
-    )
+        return "not scored"
+    tokens = "" if option.n_tokens is None else f" ({option.n_tokens} token{'s' * (option.n_tokens != 1)})"
     return f"{option.loglik:.2f}".replace("-", "−") + f" nats{tokens}"

@@ -39,17 +39,17 @@ st.subheader("Alignment")
 best = data.layer_of(run, chosen, code)
 layer = controls.choose_number("Layer shown", 0, run.n_layers, "at", default=best, help="0 = embeddings")
 similarity = instances.similarity_of(run, chosen, code, row)
-left, right = st.columns(2)
-with left:
+metric = chosen.metric if chosen.metric in cosines.COMPARED else "dali"
+pair = st.grid(1 if metric == "dali_s" else 2, min_column_width=360)
+with pair.cell():
     if similarity is None:
         st.info("This run keeps no cosines between the options of an instance.")
     else:
-        metric = chosen.metric if chosen.metric in cosines.COMPARED else "dali"
         at_layer = OptionCosines(*(block[layer].astype(float) for block in similarity))
         table = instance_record.cosine_table(at_layer._asdict())
         components.show(cosines.similarity(at_layer, metric, int(point["gold"])), table, "cosines", run)
         st.caption(f"Layer {layer}. The verdict is that of {selection.metric_label(metric)}.")
-with right:
+with pair.cell():
     margins = instances.margins_of(run, code, chosen.pooling)
     frame = pd.DataFrame({"layer": range(run.n_layers + 1), "margin": margins[chosen.metric][:, row]})
     everyone = instances.margins_by_layer(run, chosen, code)

@@ -14,6 +14,8 @@ VALUES = {
     "layers_aligned": ("aligned layers", "Share of aligned layers"),
     "logprob_margin": ("log-probability margin", "Log-probability margin (nats)"),
 }
+NARROW = 360
+"""Pixels below which two figures stand one below the other."""
 SPLITS = {"correct": "right or wrong", "cohort": "cohort", "cell": "aligned × right"}
 
 st.title("Instances")
@@ -33,12 +35,12 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 whose = effects.ALL if scope == "all" else chosen.language
 points = effects.points_of(run, chosen, whose)
 shown = points.assign(cell=library.cells(points)) if by == "cell" else points
-left, right = st.columns(2)
-with left:
+pair = st.grid(2, min_column_width=NARROW)
+with pair.cell():
     drawn = figures.distribution(shown, value, by, kind=kind, label=VALUES[value][1])
     columns = ["language", "instance_id", "correct", "cohort", "aligned", "margin", "layers_aligned", "logprob_margin"]
     components.show(drawn, points[columns], "distribution", run)
-with right:
+with pair.cell():
     series = {None: "language", "cohort": "cohort"}.get(by, "correct")
     curves = effects.curves_of(run, chosen, whose, series)
     depth = layers.Depth(run.n_layers)
@@ -54,15 +56,15 @@ else:
     about = library.EFFECTS[effect]
     found = effects.effects_of(run, chosen, effect)
     st.caption(components.plain(about.about))
-    components.numbers_in_a_row(effects.summary(found, about.short, chosen.language, name))
-    left, right = st.columns(2)
-    with left:
+    effects.show_summary(found, about.short, chosen.language, name)
+    pair = st.grid(2, min_column_width=NARROW)
+    with pair.cell():
         counts = library.crossed(points)
         st.caption(
             components.plain(f"Instances of {name} at layer {layer}" if scope == "one" else f"Instances of {whose}")
         )
         components.show(association.two_by_two(counts), counts, "crossed", run)
-    with right:
+    with pair.cell():
         st.caption(components.plain(about.label))
         pooled = pd.DataFrame(
             [("all languages", *found.pooled.estimate)], columns=["name", "estimate", "low", "high", "p", "n"]

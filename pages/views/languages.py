@@ -34,7 +34,7 @@ whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_f
 
 @st.fragment
 def scatter() -> None:
-    note = f"{coefficient.title()} r = {components.estimate(*whole[['r', 'low', 'high']], int(whole['n']))} languages"
+    note = f"{coefficient.title()} r = {components.estimate(whole['r'], whole['low'], whole['high'], int(whole['n']))} languages"
     drawing = figures.scatter(
         points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
         fit=relations.fitted_line(points, pair, ranks), note=note,

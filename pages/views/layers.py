@@ -1,5 +1,7 @@
 """Layers: at which layers a language is aligned, over all instances, by cohort and by metric."""
 
+# pyright: reportArgumentType=false
+
 import pandas as pd
 import streamlit as st
 
@@ -23,7 +25,7 @@ rates = data.curves(run, chosen)
 codes = chosen.languages or tuple(data.language_points(run, chosen)["language"])
 metric = selection.metric_label(chosen.metric)
 label = f"{metric}: {QUANTITIES[value]}"
-after_norm = "imported" not in run.facts and int(rates["layer"].max()) == run.n_layers
+after_norm = "imported" not in run.facts and bool((rates["layer"] == run.n_layers).any())
 depth = figures.Depth(run.n_layers, relative, profiles.degenerate_layers(rates), after_norm)
 curves = analyses.curves(run, chosen, value, codes)
 peaks = profiles.peaks(rates[rates["language"].isin(codes)], run.languages, run.n_layers)

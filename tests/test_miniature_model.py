@@ -1,0 +1,60 @@
+"""The shipped model is the one its card describes: it loads as any other, and it knows what it was shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crossalign import tables
+from crossalign.demo import MODEL, TASKS
+from crossalign.miniature.control import control_folder
+from crossalign.miniature.train import Recipe, train_tokenizer
+from crossalign.miniature.world import LANGUAGES, world
+from crossalign.pipeline import run
+from crossalign.planning import RunRequest
+from crossalign.tasks import TASKS as ALL_TASKS
+
+
+def test_model_and_texts_are_small_enough_to_ship() -> None:
+    size = sum(p.stat().st_size for p in MODEL.parent.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    assert size < 12e6
+
+
+def test_recipe_shares_and_tokenizer_are_those_of_the_training_command() -> None:
+    config = json.loads((MODEL / "config.json").read_text(encoding="utf-8"))
+    assert config["training_shares"] == {code: world(code).share for code in LANGUAGES}
+    told = json.loads((MODEL / "training.json").read_text(encoding="utf-8"))["recipe"]
+    mine = {field: getattr(Recipe(), field) for field in told}
+    assert told | {"seed": mine["seed"]} == mine
+    stored = json.loads((MODEL / "tokenizer.json").read_text(encoding="utf-8"))
+    made = json.loads(train_tokenizer(Recipe().vocabulary).backend_tokenizer.to_str())
+    assert stored["model"] == made["model"]
+
+
+def test_default_tasks_exist() -> None:
+    assert set(TASKS) <= set(ALL_TASKS)
+
+
+@pytest.fixture(scope="module")
+def languages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    cache = tmp_path_factory.mktemp("miniature")
+    request = RunRequest(str(MODEL), TASKS[0], languages=("es",), limit=64, cache=cache, device="cpu")
+    frame = tables.languages(run(request))
+    assert frame.set_index("language")["training_share"].to_dict() == {c: world(c).share for c in ("en", "es")}
+    return frame.set_index("language")["accuracy"].to_dict()
+
+
+def test_it_answers_what_it_was_shown_in_combinations_it_never_saw(languages: dict[str, float]) -> None:
+    assert languages["en"] > 0.9
+    assert languages["es"] > 0.8
+
+
+def test_the_control_knows_nothing(tmp_path: Path) -> None:
+    folder = control_folder(MODEL, tmp_path)
+    assert control_folder(MODEL, tmp_path) == folder
+    finished = run(RunRequest(str(folder), TASKS[0], languages=("es",), limit=64, cache=tmp_path, device="cpu"))
+    frame = tables.languages(finished).set_index("language")
+    assert 0.3 < frame.loc["en", "accuracy"] < 0.7
+    assert frame["training_share"].isna().all()

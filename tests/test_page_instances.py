@@ -1,0 +1,137 @@
+"""The page of instances: what it shows, its filter, its list, its way to one instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from synthetic import Shape, synthetic_run
+
+ROOT = Path(__file__).parents[1]
+PAGE = "pages/views/instances.py"
+FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("instances") / "cache"
+    synthetic_run(folder, FOUR, Shape(n=60))
+    return folder
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """The page in a fresh session, as a link opens it."""
+
+    def start(folder: Path, **query: str | list[str]) -> AppTest:
+        monkeypatch.setenv("CROSSALIGN_CACHE", str(folder))
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+        app.switch_page(PAGE)
+        app.query_params.update(query)
+        app.run()
+        assert not app.exception and app.title[0].value == "Instances"
+        return app
+
+    return start
+
+
+def charts(app: AppTest) -> list[str]:
+    return [chart.proto.spec for chart in app.get("plotly_chart")]
+
+
+def ids(app: AppTest) -> list[str]:
+    return app.dataframe[-1].value["instance_id"].tolist()
+
+
+def test_distributions_tests_and_list_are_there(opened: Open, cache: Path) -> None:
+    app = opened(cache, language="swh_Latn")
+    assert not app.error
+    assert len(charts(app)) == 5
+    assert [m.label.replace("\\", "") for m in app.metric] == ["Odds ratio: Swahili", "Odds ratio: within 3 languages"]
+    assert "n = " in app.metric[1].delta and "p " in app.metric[1].delta
+    assert len(ids(app)) == 60
+    assert all(len(spec) < 100_000 for spec in charts(app))
+
+
+@pytest.mark.parametrize("kind", ["histogram", "ecdf", "violin"])
+@pytest.mark.parametrize("split", ["correct", "cohort", "cell"])
+def test_every_way_to_draw_and_split_gives_another_figure(opened: Open, cache: Path, kind: str, split: str) -> None:
+    app = opened(cache, language="swh_Latn", kind=kind, split=split, value="logprob_margin", of="all")
+    assert not app.error
+    plain = opened(cache, language="swh_Latn", of="all")
+    assert charts(app)[0] != charts(plain)[0]
+    groups = {"correct": "correct (n", "cohort": "EC-XW", "cell": "not aligned, incorrect"}
+    assert groups[split].split(" (")[0] in charts(app)[0]
+
+
+@pytest.mark.parametrize(("effect", "word"), [("delta", "Δ"), ("auc", "AUC"), ("odds_ratio", "Odds ratio")])
+def test_the_effect_is_shown_in_number_and_forest(opened: Open, cache: Path, effect: str, word: str) -> None:
+    app = opened(cache, effect=effect)
+    assert all(word in m.label for m in app.metric)
+    assert "all languages" in charts(app)[3]
+
+
+def test_filters_narrow_the_list_and_stand_in_the_url(opened: Open, cache: Path) -> None:
+    app = opened(cache, language="swh_Latn", answer="wrong")
+    rows = app.dataframe[-1].value
+    assert set(rows["answer"]) == {"wrong"} and 0 < len(rows) < 60
+    app.number_input(key="from").set_value(0.1).run()
+    narrower = app.dataframe[-1].value
+    assert (narrower["margin"] >= 0.1).all() and len(narrower) < len(rows)
+    assert app.query_params["from"] == "0.1" and app.query_params["answer"] == "wrong"
+    other = opened(cache, **app.query_params)
+    assert ids(other) == ids(app) and other.query_params == app.query_params
+
+
+def test_the_search_finds_words_of_the_language_and_of_the_pivot(opened: Open, cache: Path) -> None:
+    assert ids(opened(cache, language="swh_Latn", find='"question 7 in SWH"')) == ["passage-3#2"]
+    assert ids(opened(cache, language="swh_Latn", find='why "question 7 in eng_latn"')) == ["passage-3#2"]
+    app = opened(cache, language="swh_Latn", find="<script> of nowhere")
+    assert app.info[-1].proto.title == "No instance is like this" or "Take a filter away" in app.info[-1].value
+
+
+def test_the_button_opens_the_chosen_instance_with_the_same_filter(opened: Open, cache: Path) -> None:
+    app = opened(cache, language="arb_Arab", answer="wrong")
+    wanted = ids(app)[2]
+    app.selectbox(key="to-open").select(wanted).run()
+    app.button(key="open").click().run()
+    assert not app.exception and app.title[0].value == "Instance"
+    assert {"instance": wanted, "language": "arb_Arab", "answer": "wrong"}.items() <= app.query_params.items()
+
+
+def test_a_click_on_a_row_opens_it(opened: Open, cache: Path) -> None:
+    app = opened(cache, language="arb_Arab")
+    wanted = ids(app)[4]
+    app.session_state["rows"] = {"selection": {"rows": [4], "columns": [], "cells": []}}
+    app.run()
+    assert app.title[0].value == "Instance" and app.query_params["instance"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("language", "../etc"),
+        ("kind", "pie"),
+        ("from", "nan"),
+        ("from", "1e999"),
+        ("from", "x"),
+        ("cohorts", "EC"),
+        ("split", ""),
+    ],
+)
+def test_a_value_that_is_not_offered_is_dropped(opened: Open, cache: Path, key: str, value: str) -> None:
+    app = opened(cache, **{key: value})
+    assert not app.error and app.query_params.get(key) != value
+    assert len(ids(app)) == 60
+
+
+def test_sentences_without_answers_are_shown_without_tests(opened: Open, tmp_path: Path) -> None:
+    synthetic_run(tmp_path / "cache", FOUR, Shape(n=12, options=0, task="flores"))
+    app = opened(tmp_path / "cache")
+    assert not app.error and not app.metric
+    assert len(charts(app)) == 2 and len(ids(app)) == 12
+    assert any("no answers" in info.value for info in app.info)

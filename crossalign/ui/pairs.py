@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -105,14 +106,13 @@ def _paired(
 
 
 def _decisions(run: RunTables, codes: list[str], metric: str, pooling: str, layers: dict[str, int]) -> pd.DataFrame:
-    found = {code: aligned_instances(run.run, code, pooling, metric) for code in codes if code in layers}
-    held = [code for code, decisions in found.items() if decisions is not None]
-    if not held:
+    read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in codes if code in layers)
+    found = {code: decisions.decided[layers[code]] for code, decisions in read if decisions is not None}
+    if not found:
         raise UserError(
             f"{run.spec.model_name} has no decisions of this metric on single instances of these languages."
         )
-    frame = instances.outcomes_of(run, *held)
-    return frame.assign(value=[v for code in held for v in found[code].decided[layers[code]]])
+    return instances.outcomes_of(run, *found).assign(value=np.concatenate(list(found.values())))
 
 
 def in_words(table: pd.DataFrame, quantity: str, names: tuple[str, str]) -> str:

@@ -14,8 +14,7 @@ VALUES = {
     "layers_aligned": ("aligned layers", "Share of aligned layers"),
     "logprob_margin": ("log-probability margin", "Log-probability margin (nats)"),
 }
-NARROW = 360
-"""Pixels below which two figures stand one below the other."""
+NARROW = 360  # pixels below which two figures stand one below the other
 SPLITS = {"correct": "right or wrong", "cohort": "cohort", "cell": "aligned × right"}
 
 st.title("Instances")

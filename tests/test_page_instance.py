@@ -12,6 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from synthetic import HOSTILE, Shape, synthetic_run
 
+from crossalign.ui.reading import GOLD, PREDICTED
+
 ROOT = Path(__file__).parents[1]
 PAGE = "pages/views/instance.py"
 FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
@@ -64,7 +66,7 @@ def test_both_languages_stand_side_by_side_with_options_and_alignment(opened: Op
     pivot, language, options = bodies(app)
     assert "Question 5 in eng_Latn" in pivot and 'dir="ltr" lang="eng-Latn"' in pivot
     assert "Question 5 in arb_Arab" in language and 'dir="rtl" lang="arb-Arab"' in language
-    assert options.count("★ gold") == 2 and options.count("▶ predicted") == 2 and options.count(" nats") == 8
+    assert options.count(GOLD) == 2 and options.count(PREDICTED) == 2 and options.count(" nats") == 8
     assert len(app.get("plotly_chart")) == 3
     assert app.query_params["instance"] == "passage-2#2"
     assert all(re.search(r"(right|wrong)$", v) for v in verdicts(app))

@@ -84,10 +84,10 @@ KNOWN: dict[tuple[str, Any], Style] = {
     ("cohort", "EC-XW"): Style("EC-XW: only pivot right", VERMILION, "x", "dash"),
     ("cohort", "EW-XC"): Style("EW-XC: only language right", TEAL, "diamond", "dot"),
     ("cohort", "EW-XW"): Style("EW-XW: both wrong", PLUM, "square", "dashdot"),
-    ("cell", "aligned, correct"): Style("aligned, correct", BLUE, "circle"),
-    ("cell", "aligned, incorrect"): Style("aligned, incorrect", VERMILION, "x", "dash"),
-    ("cell", "not aligned, correct"): Style("not aligned, correct", TEAL, "circle-open", "dot"),
-    ("cell", "not aligned, incorrect"): Style("not aligned, incorrect", PLUM, "x-open", "dashdot"),
+    ("cell", "aligned, correct"): Style("aligned: correct", BLUE, "circle"),
+    ("cell", "aligned, incorrect"): Style("aligned: incorrect", VERMILION, "x", "dash"),
+    ("cell", "not aligned, correct"): Style("not aligned: correct", TEAL, "circle-open", "dot"),
+    ("cell", "not aligned, incorrect"): Style("not aligned: incorrect", PLUM, "x-open", "dashdot"),
 }
 """Groups that look the same in every figure, by column and value."""
 

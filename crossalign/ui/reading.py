@@ -10,7 +10,7 @@ import streamlit as st
 
 from crossalign.instance_record import Option, Side, letter
 
-GOLD, PREDICTED = "★ gold", "▶ predicted"
+GOLD, PREDICTED = "★\u00a0gold", "▶\u00a0predicted"
 
 VERDICTS = {
     True: ":material/check_circle: right",

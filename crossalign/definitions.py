@@ -50,7 +50,7 @@ def parsed(label: str, docstring: str, chance: float = math.nan) -> Definition:
         if line.strip():
             blocks[-1].append(line)
     kept = [b for b in blocks if b and not b[0].startswith((">>>", " ")) and not SECTION.match(b[0])]
-    texts = [" ".join(line.strip() for line in block) for block in kept]
+    texts = [" ".join(line.strip() for line in block).replace("`", "") for block in kept]
     items = [ITEM.match(text) for text in texts[1:]]
     pairs = ((m[1], m[2]) if m else ("", text) for m, text in zip(items, texts[1:], strict=True))
     return Definition(label, texts[0] if texts else "", tuple(pairs), chance)
@@ -67,7 +67,9 @@ def metrics(n_options: int, n: int, wanted: tuple[str, ...] = tuple(ALIGNMENT_ME
     for metric in (ALIGNMENT_METRICS[name] for name in wanted if name in ALIGNMENT_METRICS):
         size = n_options if metric.margin else n
         chance = metric.chance(size) if size else math.nan
-        found.append(of(metric.margin or alignment.mexa, metric.label)._replace(chance=chance))
+        definition = of(metric.margin or alignment.mexa, metric.label)
+        summary = definition.summary.partition(": ")[2]  # its name stands beside it
+        found.append(definition._replace(summary=summary[:1].upper() + summary[1:], chance=chance))
     return found
 
 

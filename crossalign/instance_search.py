@@ -1,6 +1,7 @@
 """Which instances a reader is looking for: filters, search in their texts, and the failures among them."""
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def published_curves(task: str, metric: str) -> pd.DataFrame:
     return table.assign(series=table["language"] + " published", name=table["name"] + ", published", last=N_LAYERS)
 
 
-def _rows(by: str, key: str, value: str, columns: object) -> pd.DataFrame:
+def _rows(by: str, key: str, value: str, columns: Iterable[np.ndarray]) -> pd.DataFrame:
     """One row per layer of one series."""
     estimate, low, high, n = columns
     layers = np.arange(len(estimate), dtype=np.int16)

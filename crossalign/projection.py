@@ -54,7 +54,7 @@ def _directions(centred: Float[np.ndarray, "vector hidden"]) -> Float[np.ndarray
         from scipy.sparse.linalg import svds
 
         _, values, rows = svds(centred, k=2, v0=np.ones(min(centred.shape)))
-        found = rows[np.argsort(-values)]
+        found = rows[np.argsort(-values)]  # pyright: ignore[reportOptionalSubscript]
     largest = np.abs(found).argmax(axis=1)
     signs = np.sign(found[np.arange(len(found)), largest])
     padded = np.zeros((2, centred.shape[1]))

@@ -61,8 +61,8 @@ CONTROLLED = {"resource_level": "resource level", "script": "script"}
 
 def known_pairs(languages: pd.DataFrame) -> list[str]:
     """The pairs that can be compared: those with the training share where it is known of at least one language."""
-    shares = "training_share" in languages and languages["training_share"].notna().any()
-    return list(PAIRS) if shares else ["accuracy"]
+    known = "training_share" in languages and bool(languages["training_share"].count())
+    return list(PAIRS) if known else ["accuracy"]
 
 
 def language_points(facts: pd.DataFrame, rates: pd.DataFrame, rule: str, layer: int = 0) -> pd.DataFrame:

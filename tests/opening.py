@@ -40,6 +40,14 @@ def _decoded(spec: Any) -> Any:
     return {k: _decoded(v) for k, v in spec.items()} if isinstance(spec, dict) else spec
 
 
+def numbers(values: Any) -> np.ndarray:
+    """An array of a chart that was opened by `figure`, however it travels."""
+    if isinstance(values, dict):
+        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+        return flat.astype(float)
+    return np.asarray(values, dtype=float)
+
+
 def chosen(app: AppTest, key: str, **selection: list[Any]) -> AppTest:
     """The page after a click in the chart (points=) or table (rows=) with this key."""
     app.session_state[key] = {"selection": {"points": [], "rows": [], "columns": [], "cells": []} | selection}

@@ -174,9 +174,10 @@ def test_every_page_reads_an_imported_run(
     assert main(["import", "published", str(release), "--cache", str(cache), "--json"]) == 0
     ids = json.loads(capsys.readouterr().out)["runs"]
     monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
-    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     for identity in ids:
-        page = page.selectbox(key="run").select(identity).run()
+        page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        page.query_params["run"] = identity
+        page.run()
         assert not page.exception and not page.error
         assert any("decisions without similarities" in c.value for c in page.caption)
         assert main(["summary", identity, "--cache", str(cache)]) == 0

@@ -125,9 +125,9 @@ def new_model(recipe: Recipe) -> Any:
         pad_token_id=PAD,
         bos_token_id=BOS,
         eos_token_id=EOS,
-        # Read by the engine: what is known of the training text is a fact of the model, not of a task.
-        training_shares={code: world(code).share for code in LANGUAGES},
     )
+    # Read by the engine: what is known of the training text is a fact of the model, not of a task.
+    config.training_shares = {code: world(code).share for code in LANGUAGES}
     torch.manual_seed(recipe.seed)
     return LlamaForCausalLM._from_config(config, attn_implementation="eager")
 

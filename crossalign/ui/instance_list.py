@@ -1,5 +1,8 @@
 """The list of instances and its filter, which the page of one instance shares."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

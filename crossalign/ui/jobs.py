@@ -153,9 +153,11 @@ def _show_cost(job: Job) -> None:
     cost = job.cost
     if not cost or job.state not in ("estimated", "running"):
         return
-    for warning in cost.get("warnings", []):
+    warnings, described = cost.get("warnings"), cost.get("described")
+    if not isinstance(warnings, list) or not isinstance(described, dict):
+        return
+    for warning in warnings:
         st.warning(components.plain(str(warning)))
-    described = cost.get("described", {})
     with st.expander("What it takes", expanded=job.state == "estimated"):
         st.table({str(k): components.plain(str(v)) for k, v in described.items()}, border="horizontal")
 

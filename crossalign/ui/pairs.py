@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -17,7 +18,7 @@ from crossalign.imported import aligned_instances
 from crossalign.schema import UserError
 from crossalign.ui import components, controls, data, instances
 from crossalign.ui.data import RunTables, Selection, Version, layers_of, load_run
-from crossalign.ui.selection import POOLING_LABELS
+from crossalign.ui.selection import POOLING_LABELS, WIDE
 
 QUANTITIES = {"accuracy": "Accuracy", "alignment": "Alignment"}
 
@@ -42,13 +43,20 @@ def choose_other(run: RunTables, chosen: Selection) -> Other:
             title="There is no other run of this task",
         )
         st.stop()
-    labels = components.run_labels(runs)
+    labels = {r: label.replace(f" · {run.spec.task}", "", 1) for r, label in components.run_labels(runs).items()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        other_id = controls.choose_one("Compare with", offered, "against", format_func=lambda r: labels.get(r, r))
+        other_id = controls.choose_one(
+            "Compare with", offered, "against", format_func=lambda r: labels.get(r, r), width=WIDE
+        )
         other = data.run_tables(other_id)
         poolings = [p for p in other.spec.poolings if other_id != run.run_id or p != chosen.pooling]
         pooling = controls.choose_one(
-            "Its pooling", poolings, "pooling_b", default=chosen.pooling, format_func=lambda p: POOLING_LABELS.get(p, p)
+            "Its pooling",
+            poolings,
+            "pooling_b",
+            default=chosen.pooling,
+            width=WIDE,
+            format_func=lambda p: POOLING_LABELS.get(p, p),
         )
     names = (labels[run.run_id], labels[other_id])
     if names[0] == names[1] or pooling != chosen.pooling:
@@ -60,7 +68,7 @@ def choose_quantity(run: RunTables, other: Other) -> str:
     """What is compared; alignment alone where nothing was scored, or where both sides are the same run."""
     scored = all(r.languages["accuracy"].notna().any() for r in (run, other.run))
     offered = ["alignment"] if not scored or run.run_id == other.run.run_id else list(QUANTITIES)
-    return controls.choose_one("What", offered, "quantity", format_func=QUANTITIES.__getitem__)
+    return controls.choose_one("What", offered, "quantity", format_func=QUANTITIES.__getitem__, width=WIDE)
 
 
 def paired(run: RunTables, chosen: Selection, other: Other, quantity: str) -> pd.DataFrame:
@@ -98,14 +106,13 @@ def _paired(
 
 
 def _decisions(run: RunTables, codes: list[str], metric: str, pooling: str, layers: dict[str, int]) -> pd.DataFrame:
-    found = {code: aligned_instances(run.run, code, pooling, metric) for code in codes if code in layers}
-    held = [code for code, decisions in found.items() if decisions is not None]
-    if not held:
+    read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in codes if code in layers)
+    found = {code: decisions.decided[layers[code]] for code, decisions in read if decisions is not None}
+    if not found:
         raise UserError(
             f"{run.spec.model_name} has no decisions of this metric on single instances of these languages."
         )
-    frame = instances.outcomes_of(run, *held)
-    return frame.assign(value=[v for code in held for v in found[code].decided[layers[code]]])
+    return instances.outcomes_of(run, *found).assign(value=np.concatenate(list(found.values())))
 
 
 def in_words(table: pd.DataFrame, quantity: str, names: tuple[str, str]) -> str:

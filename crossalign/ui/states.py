@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shlex
 from pathlib import Path
@@ -95,8 +96,7 @@ def _map(
 
 
 def _umap(states: np.ndarray) -> dict[str, np.ndarray]:
-    import umap
-
+    umap = importlib.import_module("umap")
     finite = np.isfinite(states).all(axis=1)
     found = np.full((len(states), 2), np.nan)
     found[finite] = umap.UMAP(n_components=2, random_state=0).fit_transform(states[finite].astype(np.float32))

@@ -1,5 +1,8 @@
 """The findings of a run for the overview: one after the other, each left out where the run cannot tell it."""
 
+# pyright: reportGeneralTypeIssues=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 from __future__ import annotations
 
 from pathlib import Path

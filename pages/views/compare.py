@@ -1,5 +1,7 @@
 """Compare: two runs, or two poolings of one, on the same instances."""
 
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import pandas as pd
 import streamlit as st
 

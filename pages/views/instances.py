@@ -14,8 +14,7 @@ VALUES = {
     "layers_aligned": ("aligned layers", "Share of aligned layers"),
     "logprob_margin": ("log-probability margin", "Log-probability margin (nats)"),
 }
-NARROW = 360
-"""Pixels below which two figures stand one below the other."""
+NARROW = 360  # pixels below which two figures stand one below the other
 SPLITS = {"correct": "right or wrong", "cohort": "cohort", "cell": "aligned × right"}
 
 st.title("Instances")
@@ -28,10 +27,12 @@ answered = bool(mine["correct"].notna().any())
 
 st.subheader("How alignment is distributed")
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    scope = controls.choose_one("Instances of", ["one", "all"], "of", format_func={"one": name, "all": effects.ALL}.get)
+    scope = controls.choose_one(
+        "Instances of", ["one", "all"], "of", format_func={"one": name, "all": effects.ALL}.__getitem__
+    )
     value = controls.choose_one("Value", list(VALUES), "value", format_func=lambda v: VALUES[v][0])
     kind = controls.choose_one("Drawn as", list(figures.KINDS), "kind", format_func=lambda k: figures.KINDS[k])
-    by = controls.choose_one("Split by", list(SPLITS), "split", format_func=SPLITS.get) if answered else None
+    by = controls.choose_one("Split by", list(SPLITS), "split", format_func=SPLITS.__getitem__) if answered else None
 whose = effects.ALL if scope == "all" else chosen.language
 points = effects.points_of(run, chosen, whose)
 shown = points.assign(cell=library.cells(points)) if by == "cell" else points
@@ -39,7 +40,7 @@ pair = st.grid(2, min_column_width=NARROW)
 with pair.cell():
     drawn = figures.distribution(shown, value, by, kind=kind, label=VALUES[value][1])
     columns = ["language", "instance_id", "correct", "cohort", "aligned", "margin", "layers_aligned", "logprob_margin"]
-    components.show(drawn, points[columns], "distribution", run)
+    components.show(drawn, pd.DataFrame(points[columns]), "distribution", run)
 with pair.cell():
     series = {None: "language", "cohort": "cohort"}.get(by, "correct")
     curves = effects.curves_of(run, chosen, whose, series)

@@ -31,7 +31,8 @@ if command := methods.command(run):
     st.code(command, language="bash", wrap_lines=True)
 parts = methods.parts_table(run)
 components.show_table(parts)
-components.files(parts, f"{run.run_id}_provenance")
+with st.container(horizontal=True, gap="small"):
+    components.files(parts, f"{run.run_id}_provenance")
 
 st.subheader("Alignment", anchor="alignment")
 st.markdown(

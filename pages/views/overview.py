@@ -1,5 +1,8 @@
 """Overview: one run's findings in plain sentences, and the runs that the cache holds."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+# (pandas returns unions that say nothing about the frame at hand.)
+
 import streamlit as st
 
 from crossalign.figures.languages import ACCURACY, RATE, scatter

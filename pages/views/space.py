@@ -5,8 +5,9 @@ import streamlit as st
 
 from crossalign.figures import space as figures
 from crossalign.ui import components, controls, selection, states
+from crossalign.ui.selection import WIDE
 
-COUNTS = (20, 50, 100, 200, 500)
+COUNTS = (20, 50, 100, 200)
 FEW = 4
 
 st.title("Space")
@@ -34,7 +35,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     kinds = list(states.WHAT) if run.facts.get("n_options") else ["premises"]
     what = controls.choose_one("States of", kinds, "what", format_func=states.WHAT.__getitem__)
     n = controls.choose_one("Instances", COUNTS, "count", default=50)
-    method = controls.choose_one("Map", list(states.METHODS), "map", format_func=states.METHODS.__getitem__)
+    method = "pca"
+    if len(states.METHODS) > 1:
+        method = controls.choose_one("Map", list(states.METHODS), "map", format_func=states.METHODS.__getitem__)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     layer = selection.choose_layer(run)
     shape = controls.choose_one("Shape tells", ["gold", "option"], "shape") if what == "options" else "gold"
@@ -51,7 +54,7 @@ found = states.state_map(run, languages, chosen.pooling, layer, n, what, method,
 def show_map() -> None:
     """The map; a click on a state joins all translations of its instance by a strong line."""
     ids = found.points["instance_id"].drop_duplicates().tolist()
-    marked = controls.choose_one("Instance to mark", ["", *ids], "mark", format_func=lambda i: i or "none")
+    marked = controls.choose_one("Instance to mark", ["", *ids], "mark", format_func=lambda i: i or "none", width=WIDE)
     drawing = figures.state_map(
         found.points, shape=shape, pivot=pivot, highlight=marked or None, label=found.label, note=found.note
     )

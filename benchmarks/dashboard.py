@@ -179,11 +179,14 @@ def visit(connection: Any, page: str, query: str = "") -> dict[str, float]:
 def serve(cache: Path, sessions: int = 3) -> dict[str, Any]:
     """Leads sessions through all pages; start, per page the first visit, and memory in megabytes."""
     from websockets.sync.client import connect
+    from websockets.typing import Subprotocol
 
     with server(cache) as (port, process, ready):
         idle = _memory(process)
         address = f"ws://127.0.0.1:{port}/_stcore/stream"
-        open_sessions = [connect(address, max_size=None, subprotocols=["streamlit"]) for _ in range(sessions)]
+        open_sessions = [
+            connect(address, max_size=None, subprotocols=[Subprotocol("streamlit")]) for _ in range(sessions)
+        ]
         visits = {page: visit(open_sessions[0], page) for page in pages()}
         for session in open_sessions[1:]:
             for page in pages():
@@ -197,7 +200,7 @@ def serve(cache: Path, sessions: int = 3) -> dict[str, Any]:
 def _memory(process: int) -> float:
     """Resident megabytes of a process (Linux)."""
     status = Path(f"/proc/{process}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
 
 def _environment(cache: Path) -> dict[str, str]:

@@ -77,10 +77,25 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--scores", default="", metavar="NAME", help="accuracy by scores added with `import --run`")
     verify = commands.add_parser("verify", parents=[common], help="check every file of the cache against its checksum")
     verify.add_argument("run", metavar="RUN", nargs="?", help="run id, or its beginning (default: all runs)")
-    export = commands.add_parser("export", parents=[common], help="write a run's tables as Parquet and CSV")
-    export.add_argument("run", metavar="RUN", help="run id, or its beginning")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables")
+    _add_export(commands, common)
     return parser
+
+
+def _add_export(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    export = commands.add_parser(
+        "export",
+        parents=[common],
+        help="write a run's tables as Parquet and CSV, and a report that opens without a server",
+        description="Writes tables of languages, rates, instances, options and decisions, and DIR/report/index.html: the "
+        "run's findings, figures, tables, definitions and provenance as static pages, for sharing and printing.",
+    )
+    export.add_argument("run", metavar="RUN", help="run id, or its beginning")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables and the report")
+    export.add_argument("--no-report", dest="report", action="store_false", help="only the tables")
+    export.add_argument(
+        "--metric", default="", metavar="M", help="alignment metric of the report (default: the run's first)"
+    )
+    export.add_argument("--pooling", default="", metavar="P", help="pooling of the report (default: the run's first)")
 
 
 def _add_run(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:

@@ -131,6 +131,15 @@ ALIGNMENT_METRICS: dict[str, AlignmentMetric] = {
 }
 
 
+def metric_label(name: str) -> str:
+    """The metric as the field writes it.
+
+    >>> metric_label("dali_rowwise")
+    'DALI row-wise'
+    """
+    return ALIGNMENT_METRICS[name].label if name in ALIGNMENT_METRICS else name
+
+
 def aligned(margins: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """1.0 where the margin is above 0, 0.0 where not, NaN where it is undefined."""
     return np.where(np.isnan(margins), np.nan, (margins > 0).astype(float))

@@ -150,14 +150,18 @@ def verify(options: Namespace) -> int:
 
 
 def export(options: Namespace) -> int:
-    """Writes the tables."""
+    """Writes the tables, and for reading a report that opens without a server."""
     from crossalign import tables
+    from crossalign.report.writing import write_report
 
     found = find_run(options.cache, options.run)
     if found.spec.kind == "translation":
         files = translation_commands.export(found, options.cache, options.out)
     else:
         files = tables.export(found, options.out)
+        if options.report:
+            names = tuple(file.name for file in files)
+            files += write_report(found, options.out, options.metric, options.pooling, names)
     if options.json:
         console.print_json({"files": [str(f) for f in files]})
     else:

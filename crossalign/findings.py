@@ -1,11 +1,13 @@
 """What a run shows, in plain sentences with numbers and intervals. Pure functions of frames."""
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +36,15 @@ class Finding:
     text: str
     page: str
     query: dict[str, str] = field(default_factory=dict)
+
+
+class About(NamedTuple):
+    """What the findings of a run speak of: labels of metric and rule for layers, code of the pivot, number of layers L."""
+
+    metric: str
+    rule: str
+    pivot: str
+    n_layers: int
 
 
 def accuracy(languages: pd.DataFrame, pivot: str) -> Finding | None:
@@ -183,6 +194,27 @@ def peak(best: pd.DataFrame, metric: str, n_layers: int) -> Finding | None:
     relabelled = known["relabelled_rate"].mean()
     text += f", and {percent(relabelled)} when no pair is a translation." if not math.isnan(relabelled) else "."
     return Finding("Over layers", text, "layers")
+
+
+def told(
+    languages: pd.DataFrame, points: pd.DataFrame, best: pd.DataFrame, instances: pd.DataFrame, about: About
+) -> list[Finding]:
+    """All findings of a run, one after the other; each is left out where the run cannot tell it.
+
+    Args:
+        languages: as `tables.languages`.
+        points: `relations.language_points` of the metric under the rule.
+        best: the same at each language's best layer.
+        instances: `outcomes.at_layers` of all languages; empty where the run has no single instances.
+        about: how all these are called.
+    """
+    names = dict(zip(languages["language"], languages["name"], strict=True))
+    found = [accuracy(languages, about.pivot), association(points, about.metric, about.rule)]
+    if len(instances) and instances["correct"].notna().any():
+        found.append(separation(separations(instances), about.metric, names))
+        found.append(largest_gap(gaps(instances), names, about.pivot))
+    found.append(peak(best, about.metric, about.n_layers))
+    return [finding for finding in found if finding is not None]
 
 
 # --- numbers in words --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from crossalign import accuracy, scoring
+from crossalign.imported import Aligned
 from crossalign.statistics import COHORTS, cohorts
 from crossalign.store import parts
 from crossalign.store.runs import Run
@@ -34,6 +35,26 @@ def outcomes(run: Run, codes: Sequence[str]) -> pd.DataFrame:
     pivot_correct = np.concatenate(beside)
     cohort = cohorts(pivot_correct, frame["correct"].to_numpy())
     return frame.assign(pivot_correct=pivot_correct, cohort=pd.Categorical.from_codes(cohort, categories=COHORTS))
+
+
+def at_layers(frame: pd.DataFrame, found: Mapping[str, Aligned], layers: Mapping[str, int]) -> pd.DataFrame:
+    """The outcomes of some languages, and how each instance is aligned at its language's layer.
+
+    Args:
+        frame: `outcomes` of the languages of `found`, in that order.
+        found: language → decisions and margins.
+        layers: language → layer.
+
+    Returns:
+        The frame with aligned (1, 0, NaN), margin (cosine units; NaN where only decisions are known) and layers_aligned
+        (see there).
+    """
+    columns = {
+        "aligned": [mine.decided[layers[code]] for code, mine in found.items()],
+        "margin": [mine.margin[layers[code]] for code, mine in found.items()],
+        "layers_aligned": [layers_aligned(mine.decided) for mine in found.values()],
+    }
+    return frame.assign(**{name: np.concatenate([np.empty(0), *each]) for name, each in columns.items()})
 
 
 class _Side(NamedTuple):

@@ -8,12 +8,14 @@ A coefficient "pearson" looks at values, "spearman" and "kendall" at ranks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from crossalign.alignment import metric_label
 from crossalign.languages import language
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
@@ -54,6 +56,22 @@ PAIRS = {
     "training": Pair("training_share", "accuracy", "training share and accuracy"),
     "training-alignment": Pair("training_share", "rate", "training share and alignment"),
 }
+
+RULES = {"max": "best layer", "mean": "mean over layers", "layer": "one layer", "depth": "relative depth"}
+"""From rates by layer to one number per language."""
+
+WORDS: dict[str, Callable[[str], str | None]] = {
+    "metric": metric_label,
+    "rule": RULES.get,
+    "coefficient": str.title,
+}
+"""Column of a table of estimates → how its values are written for readers; files keep the names."""
+
+
+def worded(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of estimates with names as they are read."""
+    return table.assign(**{column: table[column].map(WORDS[column]) for column in WORDS if column in table})
+
 
 CONTROLLED = {"resource_level": "resource level", "script": "script"}
 """Facts on languages that a partial correlation holds fixed: the level as a number, the script as a category."""

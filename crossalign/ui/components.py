@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import math
 import re
@@ -18,6 +17,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.navigation.page import StreamlitPage
 
+from crossalign.figures.standalone import html_page
 from crossalign.imported import missing
 from crossalign.schema import UserError
 from crossalign.ui import address
@@ -225,7 +225,7 @@ def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
     kinds = [("CSV", "csv", "text/csv", lambda: table.to_csv(index=False).encode())]
     kinds += [("Parquet", "parquet", "application/vnd.apache.parquet", lambda: _parquet(table))]
     if figure is not None:
-        kinds += [("HTML", "html", "text/html", lambda: _html(figure))]
+        kinds += [("HTML", "html", "text/html", lambda: html_page(figure))]
     for label, ending, mime, make in kinds:
         st.download_button(
             label, make, f"{name}.{ending}", mime, key=f"{name}-{ending}", type="tertiary", on_click="ignore",
@@ -268,10 +268,3 @@ def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, compression="zstd", index=False)
     return buffer.getvalue()
-
-
-def _html(figure: Any) -> str:
-    """A page that opens without a network; white, as importing Streamlit changes plotly's own template."""
-    whole = copy.deepcopy(figure)
-    whole.update_layout(paper_bgcolor="white", plot_bgcolor="white")
-    return whole.to_html(include_plotlyjs=True, config={"showSendToCloud": False, "displaylogo": False})

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import relations, tables
-from crossalign.languages import language
-from crossalign.schema import RunSpec, UserError
+from crossalign import relations
+from crossalign.relations import RULES as RULES  # pages speak of `data.RULES`
+from crossalign.run_tables import RunTables, Version, read_tables
+from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
-
-Version = tuple[Any, ...]
-
-
-RULES = {"max": "best layer", "mean": "mean over layers", "layer": "one layer", "depth": "relative depth"}
-"""From rates by layer to one number per language."""
 
 
 @dataclass(frozen=True)
@@ -66,68 +60,6 @@ class Selection:
         query |= {"layer": str(self.layer)} if self.rule == "layer" else {}
         query |= {"depth": str(self.depth)} if self.rule == "depth" else {}
         return query | ({"language": self.language} if self.language else {}) | changes
-
-
-@dataclass(frozen=True)
-class RunTables:
-    """One run as the pages read it: its description and the tables of its languages, a few megabytes at most.
-
-    Attributes:
-        version: changes when a part appears or is replaced; the key of every cache.
-        languages: `tables.languages`, one row per complete language, pivot first.
-        rates: `tables.rates`, one row per language, pooling, metric and layer.
-    """
-
-    run: Run
-    version: Version
-    languages: pd.DataFrame
-    rates: pd.DataFrame
-
-    @property
-    def run_id(self) -> str:
-        return self.run.folder.name
-
-    @property
-    def spec(self) -> RunSpec:
-        return self.run.spec
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return self.run.facts
-
-    @cached_property
-    def codes(self) -> list[str]:
-        """Complete languages but the pivot, in the order of their English names."""
-        others = self.languages[self.languages["language"] != self.spec.pivot]
-        return others.sort_values("name")["language"].tolist()
-
-    @cached_property
-    def metrics(self) -> list[str]:
-        """Alignment metrics of the run."""
-        return list(dict.fromkeys(self.rates["metric"]))
-
-    @property
-    def n_layers(self) -> int:
-        """L: layers run from 0 (embeddings) to L."""
-        return int(self.facts.get("n_layers") or (self.rates["layer"].max() if len(self.rates) else 0))
-
-    @property
-    def missing(self) -> list[str]:
-        """Languages that were asked for and are not complete."""
-        done = set(self.languages["language"])
-        return [code for code in self.facts.get("languages", []) if code not in done]
-
-    def name(self, code: str) -> str:
-        """English name of a language; its code where it has none."""
-        try:
-            return self.names.get(code) or language(code).name
-        except KeyError:
-            return code
-
-    @cached_property
-    def names(self) -> dict[str, str]:
-        """Code → English name."""
-        return dict(zip(self.languages["language"], self.languages["name"], strict=True))
 
 
 def cache_folder() -> Path:
@@ -198,8 +130,7 @@ def overview() -> tuple[pd.DataFrame, list[str]]:
 @st.cache_resource(max_entries=4, show_spinner="Reading the run …")
 def load_run(folder: Path, version: Version) -> RunTables:
     """`run_tables` by folder, for cached readers, whose arguments must be cheap to hash."""
-    run = read_run(folder)
-    return RunTables(run, version, tables.languages(run), tables.rates(run))
+    return read_tables(read_run(folder), version)
 
 
 def run_tables(run_id: str) -> RunTables:

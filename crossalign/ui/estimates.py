@@ -5,14 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from crossalign.relations import worded
 from crossalign.ui import components
-from crossalign.ui.data import RULES, RunTables
-from crossalign.ui.selection import metric_label
+from crossalign.ui.data import RunTables
 
 P_VALUES = {"p": "p", "p_holm": "p, Holm", "p_bh": "p, Benjamini–Hochberg", "p_best": "p, best of all"}
-
-WORDS = {"metric": metric_label, "rule": RULES.get, "coefficient": str.title}
-"""Column → how its values are written on screen; the files keep the names."""
 
 
 def show_estimates(table: pd.DataFrame, value: str, label: str, name: str, run: RunTables) -> None:
@@ -28,7 +25,6 @@ def show_estimates(table: pd.DataFrame, value: str, label: str, name: str, run: 
     config = {column: number(text, format="%.4f") for column, text in P_VALUES.items()}
     config |= {"low": number("95 % from", format="%.2f"), "high": number("to", format="%.2f")}
     config |= {value: number(label, format="%.2f"), "held_fixed": st.column_config.TextColumn("held fixed")}
-    shown = table.assign(**{c: table[c].map(WORDS[c]) for c in WORDS if c in table})
-    components.show_table(shown, column_config={c: v for c, v in config.items() if c in table}, key=name)
+    components.show_table(worded(table), column_config={c: v for c, v in config.items() if c in table}, key=name)
     with st.container(horizontal=True, gap="small"):
         components.files(table, f"{run.run_id}_{name}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from crossalign.alignment import ALIGNMENT_METRICS
+from crossalign.alignment import metric_label
 from crossalign.ui import components, controls, data
 from crossalign.ui.data import RULES, RunTables, Selection
 
@@ -60,11 +60,6 @@ def choose(run: RunTables, *groups: str) -> Selection:
         for group in groups:
             values |= GROUPS[group](run)
     return Selection(run.run_id, metric, pooling, **values)
-
-
-def metric_label(name: str) -> str:
-    """The metric as the field writes it."""
-    return ALIGNMENT_METRICS[name].label if name in ALIGNMENT_METRICS else name
 
 
 def _choose_layer(run: RunTables, rules: tuple[str, ...] = tuple(RULES)) -> dict[str, Any]:

@@ -1,45 +1,31 @@
-"""The findings of a run for the overview: one after the other, each left out where the run cannot tell it."""
-
-# pyright: reportGeneralTypeIssues=false
-# (pandas returns unions that say nothing about the frame at hand.)
+"""The findings of a run for the overview."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from crossalign import findings
-from crossalign.findings import Finding
+from crossalign.alignment import metric_label
+from crossalign.findings import About, Finding
 from crossalign.schema import UserError
 from crossalign.ui.data import RULES, RunTables, Selection, Version, language_points, load_run
 from crossalign.ui.instances import all_instance_points
-from crossalign.ui.selection import metric_label
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _findings(folder: Path, version: Version, selection: Selection) -> list[Finding]:
     run = load_run(folder, version)
-    label, pivot = metric_label(selection.metric), run.spec.pivot
-    points = language_points(run, selection)
-    told = [
-        findings.accuracy(run.languages, pivot),
-        findings.association(points, label, RULES[selection.rule]),
-    ]
+    about = About(metric_label(selection.metric), RULES[selection.rule], run.spec.pivot, run.n_layers)
     try:
         instances = all_instance_points(run, selection)
     except UserError:  # an imported run without single instances
         instances = pd.DataFrame()
-    if len(instances) and instances["correct"].notna().any():
-        told.append(findings.separation(findings.separations(instances), label, run.names))
-        told.append(findings.largest_gap(findings.gaps(instances), run.names, pivot))
-    told.append(
-        findings.peak(
-            language_points(run, Selection(run.run_id, selection.metric, selection.pooling)), label, run.n_layers
-        )
-    )
-    return [finding for finding in told if finding is not None]
+    points, best = (language_points(run, s) for s in (selection, replace(selection, rule="max", layer=0)))
+    return findings.told(run.languages, points, best, instances, about)
 
 
 def findings_of(run: RunTables, selection: Selection) -> list[Finding]:

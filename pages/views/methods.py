@@ -4,8 +4,9 @@ import math
 
 import streamlit as st
 
-from crossalign import definitions
-from crossalign.ui import components, methods, selection
+from crossalign import definitions, description
+from crossalign.jobs.process import hosted
+from crossalign.ui import components, selection
 
 
 def define(entries: list[definitions.Definition]) -> None:
@@ -24,12 +25,14 @@ run = selection.choose_run()
 components.run_header(run)
 
 st.subheader("This run", anchor="run")
-st.markdown(components.plain(methods.protocol(run)))
-st.table({key: components.plain(value) for key, value in methods.settings(run).items()}, border="horizontal")
-if command := methods.command(run):
+st.markdown(components.plain(description.protocol(run)))
+st.table(
+    {key: components.plain(value) for key, value in description.settings(run, hosted()).items()}, border="horizontal"
+)
+if command := description.command(run, hosted()):
     st.caption("The command that computes it, or goes on with it:")
     st.code(command, language="bash", wrap_lines=True)
-parts = methods.parts_table(run)
+parts = description.parts_table(run)
 components.show_table(parts)
 with st.container(horizontal=True, gap="small"):
     components.files(parts, f"{run.run_id}_provenance")
@@ -39,7 +42,7 @@ st.markdown(
     "s\\_ij is the cosine between option i in the pivot and option j in the language at one layer. An instance is aligned "
     "where the margin is above 0; a tie is not aligned, and a margin that is undefined is left out, never counted as 0."
 )
-define(definitions.metrics(methods.n_options(run), methods.n_instances(run), methods.metric_names(run)))
+define(definitions.metrics(description.n_options(run), description.n_instances(run), description.metric_names(run)))
 define([*definitions.BESIDE, definitions.poolings()])
 st.subheader("Scoring", anchor="scoring")
 define(list(definitions.SCORING))
@@ -48,6 +51,6 @@ st.markdown("Every interval is at 95 %.")
 define(list(definitions.STATISTICS))
 
 st.subheader("Citations", anchor="citations")
-for citation in methods.citations(run):
+for citation in description.citations(run):
     st.markdown(f"- {components.plain(citation)}")
 components.provenance(run)

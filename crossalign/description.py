@@ -1,4 +1,4 @@
-"""What the Methods page says about the run on screen."""
+"""What a run is and how it was computed, in words and tables: for the Methods page and for reports."""
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
 
@@ -11,9 +11,8 @@ import pandas as pd
 
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.definitions import CITATIONS
-from crossalign.jobs.process import hosted
+from crossalign.run_tables import RunTables
 from crossalign.tasks import TASKS
-from crossalign.ui.data import RunTables
 
 
 def n_options(run: RunTables) -> int:
@@ -50,9 +49,13 @@ def protocol(run: RunTables) -> str:
     )
 
 
-def settings(run: RunTables) -> dict[str, str]:
-    """Everything that can change a number, and how it was computed."""
-    spec = {k: v for k, v in asdict(run.spec).items() if v is not None} | {"model": _model(run)}
+def settings(run: RunTables, shared: bool = False) -> dict[str, str]:
+    """Everything that can change a number, and how it was computed.
+
+    Args:
+        shared: others read it, so that of a model's folder only the name is told.
+    """
+    spec = {k: v for k, v in asdict(run.spec).items() if v is not None} | {"model": _model(run, shared)}
     how = asdict(run.run.execution)
     facts = {k: run.facts[k] for k in ("parameters", "hidden_size", "n_layers", "created", "where") if k in run.facts}
     return {
@@ -60,9 +63,9 @@ def settings(run: RunTables) -> dict[str, str]:
     }
 
 
-def _model(run: RunTables) -> str:
-    """The model as it was given; of a folder only its name where visitors read it."""
-    return run.spec.model_name if hosted() else run.spec.model
+def _model(run: RunTables, shared: bool) -> str:
+    """The model as it was given; of a folder only its name where others read it."""
+    return run.spec.model_name if shared else run.spec.model
 
 
 def _text(value: object) -> str:
@@ -71,14 +74,14 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def command(run: RunTables) -> str:
-    """The command line that gives this run; "" for imported results."""
+def command(run: RunTables, shared: bool = False) -> str:
+    """The command line that gives this run; "" for imported results. `shared` as in `settings`."""
     spec = run.spec
     if run.facts.get("imported"):
         return ""
     others = [code for code in run.facts.get("languages", run.codes) if code != spec.pivot]
     given = {
-        "--model": _model(run),
+        "--model": _model(run, shared),
         "--task": spec.task,
         "--languages": ",".join(others),
         "--pivot": spec.pivot,

@@ -164,6 +164,8 @@ def test_zero_is_an_edge_of_bins_on_both_sides_of_it() -> None:
     edges = densities.edges(np.array([-0.31, 0.1, 0.77]), 40)
     assert np.isclose(edges, 0).any() and edges[0] <= -0.31 and edges[-1] >= 0.77
     assert densities.edges(np.array([2.0, 2.0]), 40).tolist() == [1.5, 2.5]
+    shares = densities.edges(np.arange(34).repeat(3) / 33, 40)
+    assert np.histogram(np.arange(34).repeat(3) / 33, shares)[0].tolist() == [3] * 34
     assert densities.edges(np.array([1.0, 3.0]), 4).tolist() == [1, 1.5, 2, 2.5, 3]
 
 

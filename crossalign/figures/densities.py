@@ -12,15 +12,29 @@ POINTS = 200
 def edges(values: Float[np.ndarray, "value"], bins: int) -> Float[np.ndarray, "edge"]:
     """Common bin edges over all values; where these lie on both sides of 0, 0 is an edge.
 
-    So no bin mixes aligned and not aligned instances, but for exact ties at 0, which no figure of bins can show.
+    So no bin mixes aligned and not aligned instances, but for exact ties at 0, which no figure of bins can show. Values
+    that are counts, or shares of so many layers, get a bin each: bins of another width would show gaps and peaks.
     """
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.array([low - 0.5, high + 0.5])
+    if low >= 0 and (step := _step(values)):
+        return np.arange(low - step / 2, high + step, step)
     if not low < 0 < high:
         return np.linspace(low, high, bins + 1)
     step = (high - low) / bins
     return np.arange(-np.ceil(-low / step), np.ceil(high / step) + 1) * step
+
+
+def _step(values: Float[np.ndarray, "value"]) -> float:
+    """The step between neighbours where all values lie on at most `POINTS` even steps; else 0."""
+    at = np.unique(values.round(6))
+    if not 2 < len(at) <= POINTS:
+        return 0.0
+    step = float(np.diff(at).min())
+    places = (at - at[0]) / step
+    even = places[-1] < POINTS and bool(np.abs(places - places.round()).max() < 0.01)
+    return float(at[-1] - at[0]) / round(float(places[-1])) if even else 0.0
 
 
 def ecdf(values: Float[np.ndarray, "value"]) -> tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point"]]:

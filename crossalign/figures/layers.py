@@ -195,6 +195,8 @@ def _grey(parts: Sequence[tuple], depth: Depth, value: str, series: str) -> list
 
 
 def _relabelled(known: pd.DataFrame, coloured: Sequence, looks: dict, depth: Depth, series: str) -> list[go.Scatter]:
+    if known["relabelled_rate"].isna().all():
+        return []
     if len(coloured) > 2:
         mean = known.groupby("layer")["relabelled_rate"].mean().reset_index()
         return [_dashed(mean, GREY, "relabelled, mean", depth)]

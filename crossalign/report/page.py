@@ -123,7 +123,7 @@ def _twin(picture: Picture) -> str:
 
 def _table(table: pd.DataFrame, caption: str = "") -> str:
     shown = table.head(MOST_ROWS).dropna(axis="columns", how="all")
-    kind = {c: ' class="n"' if _is_numeric(shown[c]) else "" for c in shown}
+    kind = {c: _kind(shown[c]) for c in shown}
     head = "".join(f'<th scope="col"{kind[c]}>{html.escape(heading(str(c)))}</th>' for c in shown)
     columns = [cells(str(c), shown[c]) for c in shown]
     rows = "".join(
@@ -134,6 +134,13 @@ def _table(table: pd.DataFrame, caption: str = "") -> str:
     note = f"<caption>{html.escape(caption + more)}</caption>" if caption + more else ""
     size = "wide long" if len(shown) > LONG else "wide"
     return f'<div class="{size}" tabindex="0"><table>{note}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _kind(values: pd.Series) -> str:
+    """Numbers stand at the right; long texts may be broken into lines."""
+    if _is_numeric(values):
+        return ' class="n"'
+    return ' class="t"' if len(values) and values.astype(str).str.len().max() > 40 else ""
 
 
 def heading(column: str) -> str:

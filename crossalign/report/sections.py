@@ -118,8 +118,12 @@ def _layers(m: Material) -> list[Block]:
     return [
         Picture(
             layers.curves(named, depth, label=label, intervals=False),
-            "A star marks a language's highest layer; in brackets its accuracy. Dotted: the same rule when no pair is a "
-            "translation.",
+            "A star marks a language's highest layer; in brackets its accuracy where it is known."
+            + (
+                " Dotted: the same rule when no pair is a translation."
+                if m.rates["relabelled_rate"].notna().any()
+                else ""
+            ),
             table,
             "rates",
         ),
@@ -139,10 +143,11 @@ def _instances(m: Material) -> list[Block]:
         return []
     by = "correct" if m.answered else None
     shown = m.instances.assign(correct=m.instances["correct"].map({1.0: True, 0.0: False}))
+    about = "Instances of all languages, each at its language's best layer; above 0 an instance is aligned."
     drawn = instances.distribution(shown, "margin", by)
     if not m.instances["margin"].notna().any():
+        about = "Instances of all languages: at what share of the layers each is aligned."
         drawn = instances.distribution(shown, "layers_aligned", by, label="Share of aligned layers")
-    about = "Instances of all languages, each at its language's best layer."
     blocks: list[Block] = [Picture(drawn, about, pd.DataFrame(), "instance_alignment")]
     return [*blocks, *_by_correctness(m)] if m.answered else blocks
 

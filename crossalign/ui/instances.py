@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,23 +64,41 @@ def instance_points(run: RunTables, selection: Selection, language: str) -> pd.D
     found = aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)
     if found is None:
         raise UserError(f"This run holds no decisions on single instances for {run.name(language)}.")
-    layer = layer_of(run, selection, language)
-    return outcomes.at_layers(outcomes_of(run, language), {language: found}, {language: layer})
+    layer, share = layer_of(run, selection, language), outcomes.layers_aligned(found.decided)
+    at_layer = {"aligned": found.decided[layer], "margin": found.margin[layer], "layers_aligned": share}
+    return outcomes_of(run, language).assign(**at_layer)
+
+
+class _AllMargins(NamedTuple):
+    """Decisions and margins by language, and layers_aligned of their instances one after the other."""
+
+    found: dict[str, Aligned]
+    share: np.ndarray
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the instances of all languages …")
-def _all_aligned(folder: Path, version: Version, metric: str, pooling: str) -> dict[str, Aligned]:
+def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> _AllMargins:
     run = load_run(folder, version)
     read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in run.codes)
-    return {code: mine for code, mine in read if mine is not None}
+    found = {code: mine for code, mine in read if mine is not None}
+    shares = [outcomes.layers_aligned(mine.decided) for mine in found.values()]
+    return _AllMargins(found, np.concatenate([np.empty(0), *shares]))
 
 
 def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
-    """`instance_points` of all languages that have decisions, one after the other."""
-    found = _all_aligned(run.run.folder, run.version, selection.metric, selection.pooling)
+    """`instance_points` of all languages that have margins, one after the other."""
+    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
     if not found:
         raise UserError("This run holds no decisions on single instances.")
-    return outcomes.at_layers(outcomes_of(run, *found), found, layers_of(run, selection))
+    layers = layers_of(run, selection)
+    decided, margin = (np.concatenate([a[layers[code]] for code, a in _each(found, i)]) for i in (0, 1))
+    return outcomes_of(run, *found).assign(aligned=decided, margin=margin, layers_aligned=share)
+
+
+def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(language, decisions) for 0, (language, margins) for 1."""
+    for code, mine in found.items():
+        yield code, mine[which]
 
 
 def decided_of(run: RunTables, selection: Selection, language: str = "") -> np.ndarray:
@@ -87,7 +106,7 @@ def decided_of(run: RunTables, selection: Selection, language: str = "") -> np.n
     if language:
         found = {language: aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)}
     else:
-        found = _all_aligned(run.run.folder, run.version, selection.metric, selection.pooling)
+        found, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
     decided = [mine.decided for mine in found.values() if mine is not None]
     if not decided:
         raise UserError("This run holds no decisions on single instances.")

@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from chromium import ROOT, finished, new_page, serving
 from synthetic import Shape, synthetic_run
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAGES = re.findall(r'st\.Page\(\s*"([\w/]+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))
-SLOW = 120_000
-"""Milliseconds: a busy machine needs them to read plotly."""
 
 pytestmark = pytest.mark.browser
-
-
-@contextmanager
-def serving(cache: Path) -> Iterator[str]:
-    """A fresh server of the app on a cache; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "crossalign", "app", "--port", str(port)]
-    environment = os.environ | {"CROSSALIGN_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
-    server = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        yield _ready(f"http://127.0.0.1:{port}")
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def _ready(url: str) -> str:
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return url
-        except OSError:
-            time.sleep(0.25)
-    raise RuntimeError("the app did not start within 60 s")
 
 
 @pytest.fixture(scope="module")
@@ -68,35 +30,9 @@ def address(cache: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 def url_of(page: str) -> str:
     """Path of a page in the address."""
     return "/" if page == PAGES[0] else f"/{Path(page).stem}"
-
-
-def new_page(browser, **settings):
-    """A page in a session of its own, with patience for a busy machine."""
-    page = browser.new_context(**settings).new_page()
-    page.set_default_timeout(SLOW)
-    return page
-
-
-def finished(page) -> None:
-    """Waits until the script of the page is done: the app says "running" no more."""
-    page.get_by_role("heading", level=1).first.wait_for()
-    page.wait_for_function(
-        "document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state') === 'notRunning'"
-    )
 
 
 @pytest.mark.parametrize("path", PAGES)

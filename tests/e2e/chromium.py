@@ -1,0 +1,99 @@
+"""The app served for a test, and Chromium to look at it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SLOW = 120_000
+"""Milliseconds: a busy machine needs them to read plotly."""
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def serving(cache: Path, port: int = 0) -> Iterator[str]:
+    """A fresh server of the app on a cache; its address."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "crossalign", "app", "--port", str(port)]
+    environment = os.environ | {"CROSSALIGN_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        yield _ready(f"http://127.0.0.1:{port}")
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _ready(url: str) -> str:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return url
+        except OSError:
+            time.sleep(0.25)
+    raise RuntimeError("the app did not start within 60 s")
+
+
+@contextmanager
+def launched() -> Iterator:
+    """Chromium; skips the test where it or playwright is absent."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def new_page(browser, **settings):
+    """A page in a session of its own, with patience for a busy machine."""
+    page = browser.new_context(**({"viewport": {"width": 1440, "height": 1400}} | settings)).new_page()
+    page.set_default_timeout(SLOW)
+    return page
+
+
+def finished(page) -> None:
+    """Waits until the script of the page is done: the app says "running" no more."""
+    page.get_by_role("heading", level=1).first.wait_for()
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state') === 'notRunning'"
+    )
+
+
+def click_point(page, chart: str, label: str) -> None:
+    """Clicks the point of a chart that carries this label.
+
+    Args:
+        chart: key of the chart.
+        label: the text written at the point.
+    """
+    drawn = page.locator(f".st-key-{chart} .js-plotly-plot")
+    text = drawn.locator(".scatterlayer text", has_text=label).first
+    text.wait_for()
+    drawn.scroll_into_view_if_needed()
+    place = page.evaluate(
+        "t => { const trace = t.closest('.trace'), texts = [...trace.querySelectorAll('text')];"
+        "const b = trace.querySelectorAll('.point')[texts.indexOf(t)].getBoundingClientRect();"
+        "return [b.x + b.width / 2, b.y + b.height / 2] }",
+        text.element_handle(),
+    )
+    page.mouse.click(*place)

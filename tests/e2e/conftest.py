@@ -1,0 +1,15 @@
+"""Chromium for the tests of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from chromium import launched
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """Chromium, one for all tests of a file."""
+    with launched() as chromium:
+        yield chromium

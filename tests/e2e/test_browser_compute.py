@@ -1,0 +1,58 @@
+"""A job in a real Chromium: started from the page, watched, cancelled, resumed, and not lost with page or server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from chromium import free_port, new_page, serving
+
+from crossalign.jobs.process import cancel
+from crossalign.jobs.record import list_jobs
+from crossalign.store.parts import verify
+from crossalign.store.runs import list_runs
+
+pytestmark = pytest.mark.browser
+
+DONE = re.compile(r"[1-9][\d,]* of 2,880 instances")
+"""288 questions in ten languages, some of them done."""
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Path]:
+    """An empty cache; whatever runs on it in the end is stopped, as jobs outlive what started them."""
+    yield tmp_path / "cache"
+    for job in list_jobs(tmp_path / "cache"):
+        cancel(job)
+
+
+def test_a_job_is_started_watched_cancelled_resumed_and_survives_page_and_server(
+    browser, tiny_folder: Path, cache: Path
+) -> None:
+    port, page = free_port(), new_page(browser)
+    with serving(cache, port) as url:
+        page.goto(f"{url}/compute?{urlencode({'model': str(tiny_folder), 'task': 'miniature-copa'})}")
+        page.get_by_role("button", name="See what it takes").click()
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text(DONE).wait_for()
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("cancelled").first.wait_for()
+        page.reload()
+        page.get_by_text("cancelled").first.wait_for()
+        (job,) = list_jobs(cache)
+        assert job.state == "cancelled" and not job.alive
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Cancel").wait_for()
+    assert list_jobs(cache)[0].alive, "the run goes on without the server"
+    with serving(cache, port) as url:
+        page.goto(f"{url}/compute?job={job.job_id}")
+        page.get_by_text("finished").first.wait_for()
+        page.get_by_role("link", name="Look at the run").click()
+        page.get_by_text("288 instances × 10 languages").wait_for()
+    ((run,), problems) = list_runs(cache)
+    assert run.complete and not problems and not verify(run)
+    assert list_jobs(cache)[0].process.attempt == 2
+    page.close()

@@ -29,13 +29,14 @@ CONTROL_NOTE = (
 def demo(cache: Path, observer: Observer) -> list[Run]:
     """Computes what the cache lacks of the default runs; needs nothing but the package.
 
-    States are kept for the task whose map the Space page opens with.
+    States are kept for the task whose map the Space page opens with. The first task comes last: the dashboard opens with
+    the newest run.
     """
-    runs = []
-    for task in TASKS:
+    control = str(control_folder(MODEL, cache))
+    request = RunRequest(control, TASKS[0], CONTROL_LANGUAGES, cache=cache, device="cpu", note=CONTROL_NOTE)
+    runs = [run(request, observer)]
+    for task in reversed(TASKS):
         keep = "float16" if task == TASKS[0] else "none"
         request = RunRequest(str(MODEL), task, cache=cache, device="cpu", keep_states=keep, note=NOTE)
         runs.append(run(request, observer))
-    control = str(control_folder(MODEL, cache))
-    request = RunRequest(control, TASKS[0], CONTROL_LANGUAGES, cache=cache, device="cpu", note=CONTROL_NOTE)
-    return [*runs, run(request, observer)]
+    return runs

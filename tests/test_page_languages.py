@@ -117,3 +117,11 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "<script>" not in said(app).replace("\\<script\\>", "")
     assert not any(e.allow_html for e in (*app.markdown, *app.caption))
     assert "<script" not in figure(app, "published-languages").to_json().replace("\\u003c", "<")
+
+
+def test_too_few_languages_are_told_in_place_of_empty_tables(tmp_path: Path) -> None:
+    synthetic_run(tmp_path / "cache", CODES[:4], Shape(n=12, options=2, task="xcopa"))
+    app = opened(tmp_path / "cache", "languages")
+    assert not app.exception and not app.error
+    assert "at least 4 languages" in app.info[0].value and "here are 3" in app.info[0].value
+    assert len(figure(app, "scatter").data) == 1 and not app.dataframe

@@ -40,6 +40,9 @@ DIFFERENCE = Measure("difference", "Difference", "low", "high")
 FEW = 4
 """Languages overlaid where none is asked for: eight curves can still be told apart."""
 
+MOST_RIBBONS = 2
+"""Languages up to which intervals are drawn in the overlay: more ribbons of two runs cannot be told apart."""
+
 OUTCOMES = ("both", "a_only", "b_only", "neither")
 """Columns of the four outcomes, in the order they are stacked."""
 
@@ -127,7 +130,7 @@ def outcomes(table: pd.DataFrame, runs: tuple[str, str], words: tuple[str, str] 
     looks = ((BLUE, ""), (TEAL, "/"), (VERMILION, "\\"), (GREY, "."))
     traces = [_stack(shown, *pair) for pair in zip(OUTCOMES, names, looks, strict=True)]
     figure = canvas(traces, "Share of instances", "")
-    figure.update_layout(barmode="stack", bargap=0.25, legend={"traceorder": "normal"})
+    figure.update_layout(barmode="stack", bargap=0.15, legend={"traceorder": "normal"})
     name_rows(figure, shown["name"].tolist())
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     whole = shown[list(OUTCOMES)].sum()
@@ -146,6 +149,7 @@ def _stack(table: pd.DataFrame, column: str, name: str, look: tuple[str, str]) -
     return go.Bar(
         x=numbers(share), y=np.arange(len(table), dtype=np.int16), orientation="h", customdata=[[c] for c in table["language"]],
         hovertext=hover, hoverinfo="text", name=name, text=text, textposition="inside", insidetextanchor="middle", textangle=0,
+        constraintext="none", textfont={"size": 11, "color": "white"},
         marker={"color": colour, "line": {"color": colour, "width": 1}, "pattern": shape},
     )  # fmt: skip
 
@@ -157,7 +161,7 @@ def curves_overlaid(
     """Layer curves of two runs for the same languages: A solid, B dashed; customdata is [language, layer].
 
     Languages that both runs have: the first seven of `highlight`, or the first four of the table. Where the runs have
-    different numbers of layers, relative depth is shown.
+    different numbers of layers, relative depth is shown. One or two languages have the ribbons of their intervals.
 
     Args:
         a, b: columns language, name, layer, `value`, low, high, of one metric and pooling each.
@@ -177,13 +181,8 @@ def curves_overlaid(
         shown = depth._replace(relative=relative)
         for code, colour, symbol in zip(chosen, PALETTE, SYMBOLS, strict=False):
             part = table[table["language"] == code]
-            traces += _run_curve(
-                part,
-                shown,
-                f"{plain(part['name'].iloc[0], 28)}, {plain(run, 30)}",
-                value,
-                (colour, dash, symbol + mark),
-            )
+            name, look = f"{plain(part['name'].iloc[0], 28)}, {plain(run, 30)}", (colour, dash, symbol + mark)
+            traces += _run_curve(part, shown, name, value, look, len(chosen) <= MOST_RIBBONS)
             top = part.loc[part[value].astype(float).idxmax()]
             words.append(
                 f"{spoken(top['name'], 30)} in {spoken(run, 30)} highest {top[value]:.3f} at layer {int(top['layer'])}"
@@ -194,10 +193,13 @@ def curves_overlaid(
     return Drawing(figure, spoken(f"{label} by layer in two runs. {'; '.join(words)}.{shown_of}", 600))
 
 
-def _run_curve(part: pd.DataFrame, depth: Depth, name: str, value: str, look: tuple[str, str, str]) -> list[go.Scatter]:
+def _run_curve(
+    part: pd.DataFrame, depth: Depth, name: str, value: str, look: tuple[str, str, str], ribbons: bool
+) -> list[go.Scatter]:
     colour, dash, symbol = look
     x = depth.places(part["layer"])
-    ribbon = [band(x, part["low"], part["high"], colour, 0.1, legendgroup=name)] if {"low", "high"} <= set(part) else []
+    ribbons = ribbons and {"low", "high"} <= set(part)
+    ribbon = [band(x, part["low"], part["high"], colour, 0.1, legendgroup=name)] if ribbons else []
     hover = [
         f"{name}<br>layer {r['layer']}: {estimate(r[value], r.get('low', np.nan), r.get('high', np.nan))}"
         + (f"<br>n = {int(r['n']):,}" if pd.notna(r.get("n", np.nan)) else "")

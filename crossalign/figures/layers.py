@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from crossalign.figures.marks import band, name_rows
+from crossalign.figures.marks import ROW, band, name_rows
 from crossalign.figures.theme import (
     DASHES,
     GREY,
@@ -96,7 +96,8 @@ def curves(
     # Colours follow the table, not the highlight, so that a curve keeps its look when another is chosen.
     looks = {key: _look(series, key, i, names[key]) for i, key in enumerate(k for k in parts if k in coloured)}
     traces = _grey([(k, parts[k], names[k]) for k in parts if k not in looks], depth, value, series)
-    traces += _relabelled(known, coloured, looks, depth, series) if relabelled and "relabelled_rate" in known else []
+    relabelled = relabelled and "relabelled_rate" in known and bool(known["relabelled_rate"].notna().any())
+    traces += _relabelled(known, coloured, looks, depth, series) if relabelled else []
     ribbons = _with_ribbon(coloured, highlight) if intervals and {"low", "high"} <= set(known) else []
     for key in coloured:
         part, look = parts[key], looks[key]
@@ -195,8 +196,6 @@ def _grey(parts: Sequence[tuple], depth: Depth, value: str, series: str) -> list
 
 
 def _relabelled(known: pd.DataFrame, coloured: Sequence, looks: dict, depth: Depth, series: str) -> list[go.Scatter]:
-    if known["relabelled_rate"].isna().all():
-        return []
     if len(coloured) > 2:
         mean = known.groupby("layer")["relabelled_rate"].mean().reset_index()
         return [_dashed(mean, GREY, "relabelled, mean", depth)]
@@ -257,7 +256,7 @@ def heatmap(
     x = depth.places(pd.Series(grid.columns))
     cells = go.Heatmap(
         x=x, y=np.arange(len(grid), dtype=np.int16), z=grid.to_numpy(np.float32), colorscale=SEQUENTIAL,
-        colorbar={"title": {"text": label, "side": "right"}, "thickness": 14, "outlinewidth": 0} | COLOUR_BAR,
+        colorbar={"thickness": 14, "outlinewidth": 0} | COLOUR_BAR | {"len": min(220, 30 + ROW * max(3, len(grid)))},
         hovertemplate="%{text}<br>" + f"{'depth' if depth.relative else 'layer'} %{{x}}: %{{z:.3f}}<extra></extra>",
         text=np.repeat(np.array(rows, object)[:, None], grid.shape[1], axis=1),
     )  # fmt: skip
@@ -269,7 +268,7 @@ def heatmap(
         hovertext=[f"{row}<br>peak {top:.3f} at layer {layer}" for row, layer, top in zip(rows, peaks, grid.max(axis=1), strict=True)],
         hoverinfo="text", showlegend=False,
     )  # fmt: skip
-    figure = canvas([cells, marks], depth.label, "", note="circle: the language's peak")
+    figure = canvas([cells, marks], depth.label, "", note=f"colour: {label}; circle: the language's peak")
     name_rows(figure, names.tolist())
     figure.update_xaxes(showgrid=False)
     return Drawing(

@@ -10,14 +10,11 @@ import pandas as pd
 from crossalign import definitions, description, effects, findings, profiles, relations
 from crossalign.figures import association, correlation, instances, languages, layers
 from crossalign.figures.theme import Measure, estimate
-from crossalign.findings import About
+from crossalign.findings import FEWEST_LANGUAGES, About
 from crossalign.imported import missing
 from crossalign.relations import PAIRS, RULES
 from crossalign.report.blocks import Block, Citation, Code, Listing, Picture, Section, Terms, Words
 from crossalign.report.material import Material, all_decided
-
-FEWEST = 3
-"""Languages from which on a figure over languages says something."""
 
 
 def sections(material: Material) -> list[Section]:
@@ -72,13 +69,14 @@ def _against_accuracy(m: Material, rate: Measure) -> list[Block]:
     pair = PAIRS["accuracy"]
     estimates = relations.coefficients(m.points, pair)
     whole = estimates.iloc[0]
+    about = "Each language at its best layer, with 95 % intervals"
+    if whole["n"] < FEWEST_LANGUAGES:
+        return [Picture(languages.scatter(m.points, rate, languages.ACCURACY), f"{about}.", m.points, "languages")]
     note = f"Pearson r = {estimate(whole['r'], whole['low'], whole['high'], 2)}, n = {whole['n']} languages"
     fit = relations.fitted_line(m.points, pair)
     drawn = languages.scatter(m.points, rate, languages.ACCURACY, fit=fit, note=note)
-    about = "Each language at its best layer, with 95 % intervals; the line is a least-squares fit with the band of its mean."
+    about += "; the line is a least-squares fit with the band of its mean."
     blocks: list[Block] = [Picture(drawn, about, m.points, "languages")]
-    if len(m.points) < FEWEST:
-        return blocks
     blocks.append(
         Listing(
             relations.worded(estimates),

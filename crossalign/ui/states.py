@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from crossalign import description
+from crossalign.jobs.process import hosted
 from crossalign.projection import language_centred, principal_components
 from crossalign.schema import UserError
 from crossalign.store import parts
@@ -42,12 +43,9 @@ def kept(run: RunTables, pooling: str) -> list[str]:
 
 
 def command(run: RunTables) -> str:
-    """The command that goes on with this run and keeps its states."""
-    spec = run.spec
-    words = ["crossalign", "run", "--model", spec.model_name, "--task", spec.task, "--protocol", spec.protocol]
-    words += ["--limit", str(spec.limit)] if spec.limit else []
-    words += ["--shots", str(spec.shots)] if spec.shots else []
-    return shlex.join([*words, "--dtype", spec.dtype, "--keep-states", "float16"])
+    """The command that goes on with this run and keeps its states; "" for imported results."""
+    made = description.command(run, hosted())
+    return f"{made} --keep-states float16" if made else ""
 
 
 def state_map(

@@ -2,6 +2,8 @@
 
 # pyright: reportArgumentType=false, reportCallIssue=false
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
@@ -15,9 +17,12 @@ COUNTS = ["both", "a_only", "b_only", "neither", "n", "language"]
 st.title("Compare")
 run = selection.choose_run("Run A")
 components.run_header(run)
-chosen = selection.choose(run, "one layer")
+chosen = selection.choose(run)
 other = pairs.choose_other(run, chosen)
-quantity = pairs.choose_quantity(run, other)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    quantity = pairs.choose_quantity(run, other)
+    rule = selection.GROUPS["one layer"](run) if quantity == "alignment" else {}
+chosen, other = replace(chosen, **rule), other._replace(selection=replace(other.selection, **rule))
 components.run_header(other.run)
 
 table = pairs.paired(run, chosen, other, quantity)
@@ -29,7 +34,7 @@ st.subheader("Paired differences", anchor="differences")
 components.show(figures.differences(table, other.names, label), table[[*COLUMNS, *COUNTS]], "differences", run)
 st.caption(
     "Only instances that both sides decide count. Intervals and p of the difference are widened where instances come in "
-    "groups; McNemar's exact test takes them as independent. p\\_holm is corrected for the number of languages."
+    "groups; McNemar's exact test takes them as independent. p\\_holm is p after Holm's correction for all languages."
 )
 st.subheader("Same instances, both sides", anchor="outcomes")
 words = ("right", "wrong") if quantity == "accuracy" else ("aligned", "not aligned")

@@ -6,6 +6,7 @@ from crossalign import reference, relations
 from crossalign.figures import correlation as more_figures
 from crossalign.figures import languages as figures
 from crossalign.figures.theme import Measure
+from crossalign.findings import FEWEST_LANGUAGES
 from crossalign.ui import address, analyses, components, controls, data, selection
 from crossalign.ui.estimates import show_estimates
 
@@ -34,10 +35,11 @@ whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_f
 
 @st.fragment
 def scatter() -> None:
-    note = f"{coefficient.title()} r = {components.estimate(whole['r'], whole['low'], whole['high'], int(whole['n']))} languages"
+    r = components.estimate(whole["r"], whole["low"], whole["high"], int(whole["n"]))
+    note = f"{coefficient.title()} r = {r} languages" if whole["n"] >= FEWEST_LANGUAGES else ""
     drawing = figures.scatter(
         points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
-        fit=relations.fitted_line(points, pair, ranks), note=note,
+        fit=relations.fitted_line(points, pair, ranks) if whole["n"] >= FEWEST_LANGUAGES else None, note=note,
     )  # fmt: skip
     picked = components.show(drawing, points, "scatter", run, click=True, by=["language"])
     if picked:
@@ -46,16 +48,10 @@ def scatter() -> None:
     st.caption("Click a point, or open the table and choose a row, to see the instances of the language.")
 
 
-scatter()
-show_estimates(estimates, "r", "value", "coefficients", run)
-st.caption(
-    "p by permutation of the languages; with a fact on the languages held fixed, by a t test on what a linear fit leaves."
-)
-against = measures[pair.other].label.lower()
-if pair_name != "training":
+def by_layer_and_metric() -> None:
     layers, metrics = analyses.by_layer(run, chosen, pair.other, coefficient)
     st.subheader("At each layer")
-    label = f"{coefficient.title()} r with {against}"
+    label = f"{coefficient.title()} r with {measures[pair.other].label.lower()}"
     drawn = layers.table.assign(metric=selection.metric_label(chosen.metric))
     drawing = more_figures.correlation_by_layer(
         drawn, series="metric", best=layers.best, threshold=layers.threshold, label=label
@@ -65,10 +61,21 @@ if pair_name != "training":
     st.subheader("Every metric")
     show_estimates(metrics, "r", coefficient.title(), "metrics", run)
     st.caption("The corrected p answer for having looked at all rows of this table.")
-st.subheader("Without each language")
-without = relations.influence(points, pair, coefficient)
-drawing = more_figures.influence(without, whole["r"], f"{coefficient.title()} r without the language")
-components.show(drawing, without, "influence", run)
+
+
+scatter()
+if whole["n"] < FEWEST_LANGUAGES:
+    need = f"at least {FEWEST_LANGUAGES} languages in which both are known"
+    st.info(f"It needs {need}; here are {whole['n']}.", title="Too few languages for a correlation")
+else:
+    show_estimates(estimates, "r", "value", "coefficients", run)
+    st.caption("p by permutation of the languages; with a fact held fixed, by a t test on what a linear fit leaves.")
+    if pair_name != "training":
+        by_layer_and_metric()
+    st.subheader("Without each language")
+    without = relations.influence(points, pair, coefficient)
+    drawing = more_figures.influence(without, whole["r"], f"{coefficient.title()} r without the language")
+    components.show(drawing, without, "influence", run)
 st.subheader("Published figures")
 if controls.choose_switch(f"Beside {reference.MODEL}", "published"):
     task = controls.choose_one("Task", reference.TASKS, "published-task", default=run.spec.task)

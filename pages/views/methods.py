@@ -24,6 +24,9 @@ st.title("Methods")
 run = selection.choose_run()
 components.run_header(run)
 
+st.markdown(
+    "[This run](#run) · [Alignment](#alignment) · [Scoring](#scoring) · [Statistics](#statistics) · [Citations](#citations)"
+)
 st.subheader("This run", anchor="run")
 st.markdown(components.plain(description.protocol(run)))
 st.table(

@@ -3,6 +3,8 @@
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
 # (pandas returns unions that say nothing about the frame at hand.)
 
+from dataclasses import replace
+
 import streamlit as st
 
 from crossalign.figures.languages import ACCURACY, RATE, scatter
@@ -27,7 +29,7 @@ def show_runs() -> None:
     for problem in data.overview()[1]:
         st.warning(components.plain(problem))
     runs = alignment_runs()
-    shown = ["model", "task", "protocol", "instances", "done", "wanted", "coverage", "computed", "on", "device", "run"]
+    shown = ["model", "task", "protocol", "instances", "done", "coverage", "computed", "on", "device", "run"]
     column = st.column_config
     components.show_table(
         runs.assign(coverage=runs["done"] / runs["wanted"])[shown],
@@ -37,8 +39,7 @@ def show_runs() -> None:
         alt="The cached runs; choose a row to look at that run",
         column_config={
             "done": column.NumberColumn("languages", help="complete, the pivot among them"),
-            "wanted": column.NumberColumn("asked for"),
-            "coverage": column.ProgressColumn("coverage", format="percent"),
+            "coverage": column.ProgressColumn("coverage", format="percent", help="complete ÷ asked for", width="small"),
             "computed": column.DatetimeColumn("started (UTC)", format="YYYY-MM-DD HH:mm"),
         },
     )
@@ -57,11 +58,14 @@ with findings:
     chosen = selection.choose(run, "layer")
     with st.container(border=True, gap="small"):
         for finding in summary.findings_of(run, chosen):
-            st.markdown(f"**{finding.topic}.** {components.plain(finding.text)}")
-            components.link(finding.page, chosen.link(**finding.query))
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{finding.topic}.** {components.plain(finding.text)}", width="stretch")
+                components.link(finding.page, chosen.link(**finding.query), finding.page.title())
     points = data.language_points(run, chosen)
     if points["accuracy"].notna().any():
-        components.show(scatter(points, RATE, ACCURACY), points, "overview", run)
+        rate = replace(RATE, label=f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}")
+        components.show(scatter(points, rate, ACCURACY), points, "overview", run)
+        st.caption("A point per language, with 95 % intervals. The page Languages tests whether the two go together.")
     else:
         components.show_table(points)
     components.provenance(run)

@@ -16,12 +16,15 @@ components.run_header(run)
 chosen = selection.choose(run)
 kept = states.kept(run, chosen.pooling)
 if not kept:
+    command = states.command(run)
+    how = "The same command with `--keep-states` adds them to this run (the texts are run again):"
     st.info(
-        "A map needs the hidden states, which take much room and are kept only when asked for. The same command with "
-        "`--keep-states` adds them to this run (the texts are run again):",
+        "A map needs the hidden states, which take much room and are kept only when asked for. "
+        + (how if command else "Results that were computed elsewhere come without them."),
         title="This run kept no hidden states",
     )
-    st.code(states.command(run), language="bash", wrap_lines=True)
+    if command:
+        st.code(command, language="bash", wrap_lines=True)
     components.provenance(run)
     st.stop()
 

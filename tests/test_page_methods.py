@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def test_definitions_settings_provenance_and_citations(whole: Path) -> None:
                    "arXiv 2504.09378", "arXiv 2410.05873", "Bandarkar"):  # fmt: skip
         assert phrase in text, phrase
     assert app.dataframe[0].value["language"].tolist() == sorted(CODES, key=lambda c: (c != CODES[0], c))
-    assert len(app.table) == 1
+    assert run_digest(whole) in app.get("html")[0].proto.body
+
+
+def run_digest(cache: Path) -> str:
+    return json.loads(next(cache.glob("*/run.json")).read_text())["spec"]["data_digest"]
 
 
 def test_the_command_is_one_that_can_be_run(whole: Path) -> None:
@@ -40,8 +45,6 @@ def test_the_command_is_one_that_can_be_run(whole: Path) -> None:
 
 
 def test_visitors_do_not_see_where_a_model_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import json
-
     run = synthetic_run(tmp_path, CODES, Shape(n=12))
     path = run.folder / "run.json"
     record = json.loads(path.read_text())
@@ -50,7 +53,7 @@ def test_visitors_do_not_see_where_a_model_lies(tmp_path: Path, monkeypatch: pyt
     assert "/home/someone" in opened(tmp_path, "methods").code[0].value
     monkeypatch.setenv("CROSSALIGN_HOSTED", "1")
     app = opened(tmp_path, "methods")
-    shown = said(app) + "".join(c.value for c in app.code) + str([t.value for t in app.table])
+    shown = said(app) + "".join(c.value for c in app.code) + "".join(h.proto.body for h in app.get("html"))
     assert "mine" in shown and "/home/someone" not in shown
 
 

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from crossalign.figures.marks import band, name_rows, reference_line, rows_of_dots
 from crossalign.figures.theme import (
     BLUE,
+    GREY,
     VERMILION,
     Drawing,
     Measure,
@@ -53,12 +54,18 @@ def correlation_by_layer(
         traces += [band(part["layer"], part["low"], part["high"], look.colour, 0.15), _curve(part, look)]
         top = part.loc[part["r"].astype(float).idxmax()]
         words.append(f"{look.label}: highest {_r(top)} at layer {int(top['layer'])}.")
-    figure = canvas([*traces, *_stars(best)], "Layer (0 = embeddings)", label, 380)
+    known = threshold is not None and not np.isnan(threshold)
+    figure = canvas([*traces, *_stars(best), *(_threshold() if known else [])], "Layer (0 = embeddings)", label, 380)
     figure.update_yaxes(range=[-1.05, 1.05])
-    reference_line(figure, 0, "", across=True)
-    if threshold is not None and not np.isnan(threshold):
-        reference_line(figure, threshold, "5 % by chance, best of all layers", across=True)
+    for value in (0, *((threshold,) if threshold is not None and known else ())):
+        reference_line(figure, value, "", across=True)
     return Drawing(figure, spoken(f"{label} over languages by layer. {' '.join(words)}", 600))
+
+
+def _threshold() -> list[go.Scatter]:
+    """Names the dashed line in the legend: beside the line its name would cover the curve, which is near it."""
+    line = {"color": GREY, "width": 1.2, "dash": "dash"}
+    return [go.Scatter(x=[None], y=[None], mode="lines", line=line, name="5 % by chance, best of all layers")]
 
 
 def _r(row: pd.Series | dict) -> str:

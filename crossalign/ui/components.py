@@ -129,8 +129,7 @@ def only_pivot(run: RunTables) -> None:
 def link(page: str, query: dict[str, str], label: str = "") -> None:
     """A link to another page of the app that opens a certain view; nothing where the app has no such page."""
     with suppress(StreamlitPageNotFoundError):
-        label = label or f"Look at {page}"
-        st.page_link(f"{PAGES}/{page}.py", label=label, icon=":material/arrow_forward:", query_params=query)
+        st.page_link(f"{PAGES}/{page}.py", label=f"{label or f'Look at {page}'} →", query_params=query)
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -37,6 +37,17 @@ def show_text(text: str, side: Side) -> None:
     """A text in a frame; a long one can be scrolled."""
     with st.container(border=True, height=320 if len(text) > LONG else "content"):
         st.html(text_html(text or "–", side))
+
+
+def show_facts(facts: Mapping[str, str]) -> None:
+    """Names and values in two columns; a long value without blanks is broken, so that all of it can be read."""
+    small = f"{CELL};font-size:.875rem;overflow-wrap:anywhere"
+    rows = "".join(
+        f'<tr><th scope="row" style="{small};font-weight:400;opacity:.7;white-space:nowrap">{html.escape(name)}</th>'
+        f'<td style="{small}">{html.escape(value)}</td></tr>'
+        for name, value in facts.items()
+    )
+    st.html(f'<table style="width:100%;border-collapse:collapse"><tbody>{rows}</tbody></table>')
 
 
 def show_options(sides: Sequence[Side]) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from crossalign import definitions, description
 from crossalign.jobs.process import hosted
-from crossalign.ui import components, selection
+from crossalign.ui import components, reading, selection
 
 
 def define(entries: list[definitions.Definition]) -> None:
@@ -29,9 +29,7 @@ st.markdown(
 )
 st.subheader("This run", anchor="run")
 st.markdown(components.plain(description.protocol(run)))
-st.table(
-    {key: components.plain(value) for key, value in description.settings(run, hosted()).items()}, border="horizontal"
-)
+reading.show_facts(description.settings(run, hosted()))
 if command := description.command(run, hosted()):
     st.caption("The command that computes it, or goes on with it:")
     st.code(command, language="bash", wrap_lines=True)

@@ -58,8 +58,9 @@ with findings:
     chosen = selection.choose(run, "layer")
     with st.container(border=True, gap="small"):
         for finding in summary.findings_of(run, chosen):
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{finding.topic}.** {components.plain(finding.text)}", width="stretch")
+            text, link = st.columns([6, 1], vertical_alignment="center", gap="small")
+            text.markdown(f"**{finding.topic}.** {components.plain(finding.text)}")
+            with link:
                 components.link(finding.page, chosen.link(**finding.query), finding.page.title())
     points = data.language_points(run, chosen)
     if points["accuracy"].notna().any():

@@ -104,11 +104,12 @@ def test_the_correlation_by_layer_shows_interval_best_layer_and_threshold() -> N
     best = pd.DataFrame({"layer": [32], "r": [0.9], "p": [0.0004]})
     drawing = correlation_by_layer(by_layer(), best=best, threshold=0.71)
     assert_sound(drawing, 20_000)
-    ribbon, line, star = drawing.figure.data
+    ribbon, line, star, chance = drawing.figure.data
     assert ribbon.fill == "toself" and line.customdata[5] == [5] and star.x.tolist() == [32]
     assert "corrected p &lt; 0.001" in star.hovertext[0]
     assert line.hovertext[32] == "layer 32<br>r = 0.90 [0.60, 1.00]<br>n = 11"
     assert 0.71 in {shape.y0 for shape in drawing.figure.layout.shapes}
+    assert chance.name.startswith("5 % by chance")
     assert "highest 0.90 [0.60, 1.00] at layer 32" in drawing.alt
 
 

@@ -87,17 +87,15 @@ def test_the_published_figures_stand_beside_a_run_of_the_same_task(whole: Path) 
     assert app.dataframe[-1].value["n"].tolist() == [25] * 3
 
 
-def test_a_task_without_answers_and_a_run_of_two_languages_say_what_is_undefined(tmp_path: Path) -> None:
-    synthetic_run(tmp_path / "sentences", CODES[:4], Shape(12, 0, 3, task="flores"))
-    app = opened(tmp_path / "sentences", "languages")
+@pytest.mark.parametrize(("codes", "options", "known"), [(CODES[:6], 0, 0), (CODES[:4], 2, 3)], ids=["unscored", "few"])
+def test_too_few_languages_are_told_in_place_of_empty_tables(
+    tmp_path: Path, codes: tuple[str, ...], options: int, known: int
+) -> None:
+    synthetic_run(tmp_path, codes, Shape(12, options, 3, task="xcopa" if options else "flores"))
+    app = opened(tmp_path, "languages")
     assert not app.exception and not app.error
-    assert (
-        set(app.dataframe[0].value["n"]) == {0} and "r" not in app.dataframe[0].value
-    )  # Streamlit hides empty columns
-    assert "No layer has a defined correlation" in said(app)
-    synthetic_run(tmp_path / "few", CODES[:3], Shape(12, 2, 3))
-    app = opened(tmp_path / "few", "languages")
-    assert not app.exception and "undefined, n = 2" in figure(app, "scatter").layout.xaxis.title.text
+    assert "at least 4 languages" in app.info[0].value and f"here are {known}" in app.info[0].value
+    assert len(figure(app, "scatter").data) == min(1, known) and not app.dataframe
 
 
 def test_an_empty_and_a_partial_cache_say_the_next_step(tmp_path: Path) -> None:
@@ -117,11 +115,3 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "<script>" not in said(app).replace("\\<script\\>", "")
     assert not any(e.allow_html for e in (*app.markdown, *app.caption))
     assert "<script" not in figure(app, "published-languages").to_json().replace("\\u003c", "<")
-
-
-def test_too_few_languages_are_told_in_place_of_empty_tables(tmp_path: Path) -> None:
-    synthetic_run(tmp_path / "cache", CODES[:4], Shape(n=12, options=2, task="xcopa"))
-    app = opened(tmp_path / "cache", "languages")
-    assert not app.exception and not app.error
-    assert "at least 4 languages" in app.info[0].value and "here are 3" in app.info[0].value
-    assert len(figure(app, "scatter").data) == 1 and not app.dataframe

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from crossalign.figures.theme import on_page
 
@@ -24,4 +23,6 @@ def script_json(figure: go.Figure) -> str:
 
 def plotly_js() -> str:
     """The whole of plotly.js, as it comes with the Python package."""
+    from plotly.offline import get_plotlyjs  # pages need not wait for it
+
     return get_plotlyjs()

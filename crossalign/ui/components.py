@@ -95,12 +95,9 @@ def provenance(run: RunTables) -> None:
     """Where the numbers on screen come from, in one line at the end of a page."""
     spec, facts = run.spec, run.facts
     identity = spec.model_identity.removeprefix("files:")[:12]
-    st.caption(
-        plain(
-            f"Run {run.run_id} · weights {identity} · {spec.dtype} on {spec.device} · "
-            f"computed {str(facts.get('created', ''))[:16].replace('T', ' ')} UTC on {facts.get('where')}"
-        )
-    )
+    how = "imported" if "imported" in facts else f"{spec.dtype} on {spec.device} · computed"
+    at = f"{str(facts.get('created', ''))[:16].replace('T', ' ')} UTC on {facts.get('where')}"
+    st.caption(plain(f"Run {run.run_id} · weights {identity} · {how} {at}"))
 
 
 def empty_cache(problems: list[str]) -> None:

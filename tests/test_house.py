@@ -37,6 +37,7 @@ ORDER = (
     "tables outcomes comparison definitions console reference",
     "translation_tables relations profiles",
     "effects instance_search instance_record",
+    "correctness",
     "figures findings",
     "translation_commands",
     "commands",

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import profiles, reference, relations
+from crossalign import accuracy, profiles, reference, relations, tables
+from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.imported import aligned_instances
 from crossalign.margins import read_margins
 from crossalign.relations import PAIRS, LayerCorrelations
@@ -93,6 +94,27 @@ def _cohort_curves(
     sides.append(_groups(run, language))
     curves = profiles.cohort_curves(found.decided if value == "rate" else found.margin, *sides, value=value)
     return CohortCurves(curves, profiles.deltas(found.decided, *sides))
+
+
+def has_fewer_options(run: RunTables, selection: Selection) -> bool:
+    """Whether wrong options can be taken away: more than two options, scores and a metric that compares options."""
+    many, metric = int(run.facts.get("n_options") or 0) > 2, ALIGNMENT_METRICS.get(selection.metric)
+    return many and metric is not None and metric.margin is not None and bool(run.rates["tie_rate"].notna().any())
+
+
+@st.cache_resource(max_entries=16, show_spinner="Taking options away …")
+def _option_curves(folder: Path, version: Version, metric: str, pooling: str, language: str) -> pd.DataFrame | None:
+    run = data.load_run(folder, version)
+    layers, logliks = tables.alignment(run.run, language, pooling), accuracy.logliks(run.run, language)
+    if layers is None or logliks is None or logliks.shape[1] < 3:
+        return None
+    gold = parts.read_table(run.run, language, "instances.parquet", ["gold"])["gold"].to_pylist()
+    return profiles.option_curves(layers, logliks, np.array([g or 0 for g in gold]), _groups(run, language), metric)
+
+
+def option_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame | None:
+    """`profiles.option_curves` of a language; None where it has no cosines or no scores."""
+    return _option_curves(run.run.folder, run.version, selection.metric, selection.pooling, language)
 
 
 def metric_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:

@@ -87,8 +87,10 @@ def choose_layer(run: RunTables, key: str = "layer") -> int:
 
 
 def choose_language(run: RunTables, key: str = "language") -> str:
-    """One language other than the pivot, by English name."""
-    return controls.choose_one("Language", run.codes, key, format_func=lambda code: named(run, code), width=WIDE)
+    """One language other than the pivot that has alignment, by English name."""
+    return controls.choose_one(
+        "Language", run.aligned_codes, key, format_func=lambda code: named(run, code), width=WIDE
+    )
 
 
 def go_to_language(customdata: Sequence[Any]) -> None:
@@ -98,7 +100,9 @@ def go_to_language(customdata: Sequence[Any]) -> None:
 
 def choose_languages(run: RunTables, key: str = "languages", most: int = MOST_LANGUAGES) -> tuple[str, ...]:
     """Several languages; none means no restriction."""
-    return controls.choose_several("Languages", run.codes, key, most=most, format_func=lambda code: named(run, code))
+    return controls.choose_several(
+        "Languages", run.aligned_codes, key, most=most, format_func=lambda code: named(run, code)
+    )
 
 
 def named(run: RunTables, code: str) -> str:

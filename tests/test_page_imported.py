@@ -99,7 +99,7 @@ def test_every_analysis_works_on_decisions(runs: dict[str, tuple[Path, str]], an
 def test_an_instance_has_the_pivots_own_version_and_its_decisions(runs: dict[str, tuple[Path, str]]) -> None:
     app = page(runs, "decisions", "instance", language="sw", instance="3")
     bodies = [element.proto.body for element in app.get("html")]
-    assert 'lang="en"' in bodies[0] and 'lang="sw"' in bodies[1] and bodies[2].count(GOLD) == 2
+    assert 'lang="en"' in bodies[0] and any('lang="sw"' in b for b in bodies) and "".join(bodies).count(GOLD) == 2
     drawn = figure(app, "margin-by-layer")
     assert drawn.layout.yaxis.ticktext == ("DALI", "MEXA_T") and sum(len(t.x) for t in drawn.data) == 2 * LAYERS + 1
     filled = {int(x) for t in drawn.data if t.name == "aligned" for x, y in zip(t.x, t.y, strict=True) if y == 0}

@@ -45,15 +45,19 @@ def _by_layer(
     run = data.load_run(folder, version)
     points = data.language_points(run, selection)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
-    layers = relations.by_layer(data.curves(run, selection), points, other, coefficient)
-    return layers, relations.by_metric(of_pooling, points, other, coefficient)
+    rates, curves = (
+        data.layers_counted(r, selection.rule, run.n_layers) for r in (of_pooling, data.curves(run, selection))
+    )
+    layers = relations.by_layer(curves, points, other, coefficient)
+    return layers, relations.by_metric(rates, points, other, coefficient)
 
 
 def by_layer(
     run: RunTables, selection: Selection, other: str, coefficient: str
 ) -> tuple[LayerCorrelations, pd.DataFrame]:
-    """`relations.by_layer` of the chosen metric, and `relations.by_metric`, whatever the rule for layers is."""
-    any_rule = replace(selection, rule="max", layer=0, depth=0)
+    """`relations.by_layer` of the chosen metric, and `relations.by_metric`; of the rule for layers it matters only which layers count."""
+    rule = "max_published" if selection.rule.endswith("_published") else "max"
+    any_rule = replace(selection, rule=rule, layer=0, depth=0)
     return _by_layer(run.run.folder, run.version, any_rule, other, coefficient)
 
 
@@ -135,7 +139,8 @@ def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFr
     """
     metric = published_metric(selection.metric)
     at = selection.fixed_layer(reference.N_LAYERS)
-    published = relations.published_points(task, metric, selection.rule, at).assign(model=PUBLISHED)
+    rule = selection.rule.removesuffix("_published")
+    published = relations.published_points(task, metric, rule, at).assign(model=PUBLISHED)
     if task != run.spec.task:
         return published
     return pd.concat(

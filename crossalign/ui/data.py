@@ -29,7 +29,13 @@ Version = tuple[Any, ...]
 
 
 RULES = {"max": "best layer", "mean": "mean over layers", "layer": "one layer", "depth": "relative depth"}
-"""From rates by layer to one number per language."""
+RULES |= {"max_published": "best layer, as published", "mean_published": "mean over layers, as published"}
+"""From rates by layer to one number per language. As published: without layer L, as in the published correlations."""
+
+
+def layers_counted(rates: pd.DataFrame, rule: str, n_layers: int) -> pd.DataFrame:
+    """The rates of the layers that a rule looks at: all, or all but the last."""
+    return rates[rates["layer"] < n_layers] if rule.endswith("_published") else rates
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,8 @@ def run_tables(run_id: str) -> RunTables:
 def _language_points(folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int) -> pd.DataFrame:
     run = load_run(folder, version)
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
-    return relations.language_points(run.languages, chosen, rule, at)
+    chosen = layers_counted(chosen, rule, run.n_layers)
+    return relations.language_points(run.languages, chosen, rule.removesuffix("_published"), at)
 
 
 def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
@@ -267,7 +274,7 @@ def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
     points = _language_points(run.run.folder, run.version, *chosen)
-    layers = points["best_layer"] if selection.rule in ("max", "mean") else points["layer"]
+    layers = points["layer"] if selection.rule in ("layer", "depth") else points["best_layer"]
     return dict(zip(points["language"], layers.astype(int), strict=True))
 
 

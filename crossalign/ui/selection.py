@@ -131,7 +131,7 @@ FILTERS = (
 
 GROUPS: dict[str, Callable[[RunTables], dict[str, Any]]] = {
     "layer": _choose_layer,
-    "one layer": lambda run: _choose_layer(run, ("max", "layer", "depth")),
+    "one layer": lambda run: _choose_layer(run, ("max", "layer", "depth", "max_published")),
     "language": lambda run: {"language": choose_language(run)},
     "languages": lambda run: {"languages": choose_languages(run)},
     "filters": _choose_filters,

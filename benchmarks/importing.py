@@ -66,7 +66,8 @@ def timed_import(kind: str, source: Path, work: Path) -> Import | None:
             return None
         runs = list(Path(cache, "cache").glob("*/run.json"))
         manifests = Path(cache, "cache").glob("*/parts/*/manifest.json")
-        return Import(*measured, len(runs), sum(json.loads(m.read_text(encoding="utf-8"))["n"] for m in manifests))
+        seconds, processor, peak = measured
+        return Import(seconds, processor, peak, len(runs), sum(json.loads(m.read_text(encoding="utf-8"))["n"] for m in manifests))
 
 
 def samples_below(folder: Path) -> list[Path]:

@@ -135,7 +135,8 @@ EFFECTS: dict[str, Effect] = {
 
 def known_effects(instances: pd.DataFrame) -> list[str]:
     """The effects that the instances have: without that of the margin where only decisions were imported."""
-    return [name for name in EFFECTS if name != "auc" or instances["margin"].notna().any()]
+    margins = bool(instances["margin"].notna().any())
+    return [name for name in EFFECTS if name != "auc" or margins]
 
 
 def facts(instances: pd.DataFrame) -> Facts:

@@ -63,7 +63,7 @@ def test_mean_margins_with_the_textbook_interval() -> None:
     table = profiles.margin_curves([("sw", MARGINS, ALONE), ("it", -MARGINS, ALONE)])
     row = table[(table["language"] == "sw") & (table["layer"] == 0)].iloc[0]
     known = MARGINS[0][~np.isnan(MARGINS[0])].astype(float)
-    half = 1.959964 * known.std(ddof=1) / math.sqrt(5)
+    half = 2.776445 * known.std(ddof=1) / math.sqrt(5)  # t with 4 degrees of freedom
     assert row["n"] == 5 and row["margin"] == pytest.approx(known.mean())
     assert (row["low"], row["high"]) == pytest.approx((known.mean() - half, known.mean() + half), rel=1e-5)
     assert table["margin"][2:].to_numpy() == pytest.approx(-table["margin"][:2].to_numpy())

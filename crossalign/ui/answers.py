@@ -58,10 +58,11 @@ def show(run: RunTables, chosen: Selection, whose: str, points: pd.DataFrame) ->
             test = controls.choose_one("Rule", list(tests), "test", format_func=tests.__getitem__)
     if test:
         st.caption(components.plain(rule_in_words(run, chosen, whose, effect, test)))
-    if kind == "effect":
+    analysis = ANALYSES[kind][1]
+    if analysis is None:
         _effect(run, chosen, whose, effect, test)
     else:
-        ANALYSES[kind][1](run, chosen, whose, test)
+        analysis(run, chosen, whose, test)
 
 
 def rule_in_words(run: RunTables, chosen: Selection, whose: str, effect: str, test: str) -> str:

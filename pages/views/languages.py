@@ -77,5 +77,5 @@ if controls.choose_switch(f"Beside {reference.MODEL}", "published"):
     components.show(drawing, both, "published-languages", run)
     found = relations.coefficients_by_model(both, relations.PAIRS["accuracy"])
     show_estimates(found, "r", "value", "published-coefficients", run)
-    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]}"))
+    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]} {reference.COVERAGE}"))
 components.provenance(run)

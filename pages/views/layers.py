@@ -62,5 +62,5 @@ if controls.choose_switch(f"Curves of {reference.MODEL}", "published"):
     depth = figures.Depth(reference.N_LAYERS, relative=True)
     title = f"{selection.metric_label(analyses.published_metric(chosen.metric))}: alignment rate"
     components.show(figures.curves(both, depth, series="series", label=title), both, "published-curves", run)
-    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]}"))
+    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]} {reference.COVERAGE}"))
 components.provenance(run)

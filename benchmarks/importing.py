@@ -67,7 +67,9 @@ def timed_import(kind: str, source: Path, work: Path) -> Import | None:
         runs = list(Path(cache, "cache").glob("*/run.json"))
         manifests = Path(cache, "cache").glob("*/parts/*/manifest.json")
         seconds, processor, peak = measured
-        return Import(seconds, processor, peak, len(runs), sum(json.loads(m.read_text(encoding="utf-8"))["n"] for m in manifests))
+        return Import(
+            seconds, processor, peak, len(runs), sum(json.loads(m.read_text(encoding="utf-8"))["n"] for m in manifests)
+        )
 
 
 def samples_below(folder: Path) -> list[Path]:

@@ -57,7 +57,7 @@ def show(run: RunTables, chosen: Selection, whose: str, points: pd.DataFrame) ->
             tests = TESTS | (ALL_LAYERS if effect == "delta" else {})
             test = controls.choose_one("Rule", list(tests), "test", format_func=tests.__getitem__)
     if test:
-        st.caption(components.plain(rule_in_words(run, chosen, whose, effect, test)))
+        st.caption(components.plain(rule_in_words(run, chosen, whose, kind, effect, test)))
     analysis = ANALYSES[kind][1]
     if analysis is None:
         _effect(run, chosen, whose, effect, test)
@@ -65,7 +65,7 @@ def show(run: RunTables, chosen: Selection, whose: str, points: pd.DataFrame) ->
         analysis(run, chosen, whose, test)
 
 
-def rule_in_words(run: RunTables, chosen: Selection, whose: str, effect: str, test: str) -> str:
+def rule_in_words(run: RunTables, chosen: Selection, whose: str, kind: str, effect: str, test: str) -> str:
     """At which layer instances are looked at, and how they are tested."""
     if test == "layers":
         return (
@@ -77,11 +77,13 @@ def rule_in_words(run: RunTables, chosen: Selection, whose: str, effect: str, te
     at = f"At layer {chosen.fixed_layer(run.n_layers)}" if fixed else f"Each language at {best}, over all its instances"
     if test == "published":
         told = "Δ tested one-sided (z of two proportions), " if effect == "delta" else ""
-        return f"{at}; {told}instances taken as independent, p not corrected, languages not pooled."
+        more = ", languages not pooled" if effect else ""
+        return f"{at}." if kind == "model" else f"{at}; {told}instances taken as independent{more}."
     if not fixed:
         splits = f", over {read.SPLITS} halvings" if effect == "delta" else ""
         at = f"Each instance at the layer where most instances of the other half are aligned (often the best one{splits})"
-    return f"{at}; two-sided, questions on one passage and one question in several languages count as one unit."
+    sides = "two-sided, " if effect else ""
+    return f"{at}; {sides}questions on one passage and one question in several languages count as one unit."
 
 
 def _effect(run: RunTables, chosen: Selection, whose: str, effect: str, test: str) -> None:

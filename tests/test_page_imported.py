@@ -147,3 +147,12 @@ def test_the_released_results_have_every_page(tmp_path: Path) -> None:
             app = opened(tmp_path, name, run=run.run_id)
             assert not app.exception and not app.error, (run.run_id, name)
             assert app.get("plotly_chart") or app.info
+
+
+def test_alignment_on_one_task_against_accuracy_on_another(runs: dict[str, tuple[Path, str]]) -> None:
+    other = runs["accuracy"][1]
+    app = page(runs, "decisions", "languages", **{"accuracy-of": other})
+    assert app.selectbox(key="accuracy-of").value == other and app.query_params["accuracy-of"] == other
+    assert figure(app, "scatter").layout.yaxis.title.text.startswith("Accuracy on xcopa")
+    assert "n = 2 languages" in figure(app, "scatter").layout.xaxis.title.text  # Thai has accuracy in this run only
+    assert page(runs, "decisions", "languages").selectbox(key="accuracy-of").value == runs["decisions"][1]

@@ -129,15 +129,33 @@ FILTERS = (
 )
 """Field of `Selection`, column of the languages' table, label."""
 
+
+def _choose_accuracy(run: RunTables) -> dict[str, Any]:
+    """Another run of the same model whose accuracy is looked at; offered where there is one."""
+    runs, _ = data.overview()
+    same = runs[(runs["kind"] == "alignment") & (runs["model"] == run.spec.model_name) & (runs["options"] > 0)]
+    others = [r for r in same["run"] if r != run.run_id]
+    if not others:
+        return {}
+    own = run.run_id if run.languages["accuracy"].notna().any() else ""
+    labels = components.run_labels(same) | {own: "this run"}
+    offered = [own, *others] if own else others
+    chosen = controls.choose_one("Accuracy of", offered, "accuracy-of", format_func=labels.__getitem__, width=WIDE)
+    if chosen == run.run_id:
+        return {}
+    return {"accuracy_of": chosen, "accuracy_version": data.run_tables(chosen).version}
+
+
 GROUPS: dict[str, Callable[[RunTables], dict[str, Any]]] = {
     "layer": _choose_layer,
     "one layer": lambda run: _choose_layer(run, ("max", "layer", "depth", "max_published")),
     "language": lambda run: {"language": choose_language(run)},
     "languages": lambda run: {"languages": choose_languages(run)},
     "filters": _choose_filters,
+    "accuracy": _choose_accuracy,
 }
 """Groups of controls: name → what draws them and returns fields of `Selection`.
 
 "layer": best, mean, one layer or relative depth; "one layer": without the mean, for pages of instances; "language": one;
-"languages": several; "filters": script, family and resource level, applied by `data.language_points`.
+"languages": several; "filters": script, family and resource level, applied by `data.language_points`; "accuracy": whose.
 """

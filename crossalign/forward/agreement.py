@@ -69,7 +69,7 @@ def choose_trees(
         except (ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
             failures.append(f"{name} are refused by the model ({type(error).__name__})")
             continue
-        agreement = _difference(got, expected)
+        agreement = difference(got, expected)
         if agreement.within(model.dtype):
             return with_trees, "; ".join([*failures, f"{name} agree with single texts: {agreement}"])
         failures.append(f"{name} disagree: {agreement}")
@@ -130,7 +130,8 @@ def _pool(states: np.ndarray, pooling: str) -> np.ndarray:
     return (weights[:, None] * states).sum(0) / weights.sum()
 
 
-def _difference(got: Encoded, expected: Encoded) -> Agreement:
+def difference(got: Encoded, expected: Encoded) -> Agreement:
+    """Largest differences of the pooled states and log-likelihoods that `expected` has; a NaN in `got` counts as NaN."""
     relative = 0.0
     for pooling, states in expected.pooled.items():
         for mine, theirs in zip(got.pooled[pooling], states, strict=True):

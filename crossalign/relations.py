@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from crossalign.alignment import metric_label
-from crossalign.languages import language
+from crossalign.languages import language, matching_code
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
     COEFFICIENTS,
@@ -58,7 +58,8 @@ PAIRS = {
 }
 
 RULES = {"max": "best layer", "mean": "mean over layers", "layer": "one layer", "depth": "relative depth"}
-"""From rates by layer to one number per language."""
+RULES |= {"max_published": "best layer, as published", "mean_published": "mean over layers, as published"}
+"""From rates by layer to one number per language. As published: without layer L, as in the published correlations."""
 
 WORDS: dict[str, Callable[[str], str | None]] = {
     "metric": metric_label,
@@ -105,6 +106,21 @@ def language_points(facts: pd.DataFrame, rates: pd.DataFrame, rule: str, layer: 
     wanted = ["language", "layer", "rate", "low", "high", "relabelled_rate", "tie_rate", "best_layer", "mean_rate", "n"]
     merged = facts.rename(columns={"n": "n_scored"}).merge(rows[wanted], on="language")
     return merged.sort_values("rate", ascending=False, ignore_index=True)
+
+
+def with_accuracy_of(facts: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The facts on the languages of one run, with the accuracy that another run found for them; NaN where it has none.
+
+    So MEXA on parallel sentences can be set against the accuracy of a task, as in the paper. Codes of different systems
+    (it, ita_Latn) are matched by `languages.matching_code`.
+
+    Args:
+        facts, other: as `tables.languages`.
+    """
+    theirs = {code: matching_code(code, other["language"]) for code in facts["language"]}
+    columns = ["accuracy", "accuracy_low", "accuracy_high", "n", "loglik_margin"]
+    found = other.set_index("language")[columns].reindex([theirs[code] for code in facts["language"]])
+    return facts.assign(**{column: found[column].to_numpy(float) for column in columns})
 
 
 def coefficients(points: pd.DataFrame, pair: Pair) -> pd.DataFrame:

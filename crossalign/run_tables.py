@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from crossalign import tables
+from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.languages import language
 from crossalign.schema import RunSpec
 from crossalign.store.runs import Run
@@ -53,8 +54,15 @@ class RunTables:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """Alignment metrics of the run."""
-        return list(dict.fromkeys(self.rates["metric"]))
+        """Alignment metrics of the run, in the order of `ALIGNMENT_METRICS`."""
+        order = list(ALIGNMENT_METRICS)
+        return sorted(dict.fromkeys(self.rates["metric"]), key=lambda m: order.index(m) if m in order else len(order))
+
+    @cached_property
+    def aligned_codes(self) -> list[str]:
+        """Those of `codes` that have alignment; an import may lack it for some."""
+        known = set(self.rates["language"])
+        return [code for code in self.codes if code in known]
 
     @property
     def n_layers(self) -> int:

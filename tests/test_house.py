@@ -37,6 +37,7 @@ ORDER = (
     "tables outcomes comparison definitions console reference",
     "translation_tables relations profiles run_tables",
     "effects instance_search instance_record description",
+    "correctness",
     "figures findings",
     "report translation_commands",
     "commands",

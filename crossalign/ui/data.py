@@ -25,6 +25,11 @@ from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
 
 
+def layers_counted(rates: pd.DataFrame, rule: str, n_layers: int) -> pd.DataFrame:
+    """The rates of the layers that a rule looks at: all, or all but the last."""
+    return rates[rates["layer"] < n_layers] if rule.endswith("_published") else rates
+
+
 @dataclass(frozen=True)
 class Selection:
     """What is looked at. Hashable, so it may key a cache; every value has been checked against the run.
@@ -36,6 +41,7 @@ class Selection:
         language: one language other than the pivot; "" where the page has no such control.
         languages: several; empty means no restriction.
         scripts, families, levels: filters on languages; empty means no restriction.
+        accuracy_of, accuracy_version: another run whose accuracy stands in for that of the run; "" for its own.
     """
 
     run: str
@@ -49,6 +55,8 @@ class Selection:
     scripts: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
+    accuracy_of: str = ""
+    accuracy_version: Version = ()
 
     def fixed_layer(self, n_layers: int) -> int:
         """The layer that "layer" or "depth" means in a model of `n_layers` layers; 0 for the other rules."""
@@ -107,6 +115,7 @@ def _overview_row(run: Run) -> dict[str, Any]:
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "instances": run.facts.get("n"),
+        "options": run.facts.get("n_options") or 0,
         "done": len(done),
         "wanted": len(set(wanted) | set(done)),
         "computed": str(run.facts["created"]),
@@ -150,10 +159,14 @@ def run_tables(run_id: str) -> RunTables:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _language_points(folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int) -> pd.DataFrame:
+def _language_points(
+    folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int, other: str = "", its: Version = ()
+) -> pd.DataFrame:
     run = load_run(folder, version)
+    facts = relations.with_accuracy_of(run.languages, run_tables(other).languages) if other else run.languages
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
-    return relations.language_points(run.languages, chosen, rule, at)
+    chosen = layers_counted(chosen, rule, run.n_layers)
+    return relations.language_points(facts, chosen, rule.removesuffix("_published"), at)
 
 
 def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
@@ -163,7 +176,8 @@ def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     relabelled_rate, tie_rate, best_layer, mean_rate, n; the largest rate first.
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
-    points = _language_points(run.run.folder, run.version, *chosen)
+    other = selection.accuracy_of, selection.accuracy_version
+    points = _language_points(run.run.folder, run.version, *chosen, *other)
     keep = np.ones(len(points), dtype=bool)
     filters = (("script", selection.scripts), ("family", selection.families), ("resource_level", selection.levels))
     for column, allowed in filters:
@@ -190,7 +204,7 @@ def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
     points = _language_points(run.run.folder, run.version, *chosen)
-    layers = points["best_layer"] if selection.rule in ("max", "mean") else points["layer"]
+    layers = points["layer"] if selection.rule in ("layer", "depth") else points["best_layer"]
     return dict(zip(points["language"], layers.astype(int), strict=True))
 
 

@@ -9,7 +9,13 @@ from crossalign.relations import worded
 from crossalign.ui import components
 from crossalign.ui.data import RunTables
 
-P_VALUES = {"p": "p", "p_holm": "p, Holm", "p_bh": "p, Benjamini–Hochberg", "p_best": "p, best of all"}
+P_VALUES = {
+    "p": "p",
+    "p_holm": "p, Holm",
+    "p_bh": "p, Benjamini–Hochberg",
+    "p_best": "p, best of all",
+    "mcnemar": "p, McNemar exact",
+}
 
 
 def show_estimates(table: pd.DataFrame, value: str, label: str, name: str, run: RunTables) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from crossalign import definitions, description, effects, findings, profiles, relations
+from crossalign import correctness, definitions, description, effects, findings, profiles, relations
 from crossalign.figures import association, correlation, instances, languages, layers
 from crossalign.figures.theme import Measure, estimate
 from crossalign.findings import FEWEST_LANGUAGES, About
@@ -15,6 +15,12 @@ from crossalign.imported import missing
 from crossalign.relations import PAIRS, RULES
 from crossalign.report.blocks import Block, Citation, Code, Listing, Picture, Section, Terms, Words
 from crossalign.report.material import Material, all_decided
+
+ACCURACIES = (
+    Measure("correct_if_aligned", "aligned", "correct_if_aligned_low", "correct_if_aligned_high"),
+    Measure("correct_if_not", "not aligned", "correct_if_not_low", "correct_if_not_high"),
+)
+"""Accuracy where aligned and where not, as `correctness.conditional_shares` names them."""
 
 
 def sections(material: Material) -> list[Section]:
@@ -158,9 +164,10 @@ def _by_correctness(m: Material) -> list[Block]:
     blocks: list[Block] = [Picture(drawn, "Alignment by layer of the instances answered right and wrong.", curves)]
     counts = effects.crossed(m.instances)
     blocks.append(Picture(association.two_by_two(counts), "Alignment and correctness, all languages together.", counts))
-    accuracies = _named(effects.accuracies(m.instances), m)
-    drawn = association.aligned_versus_not(accuracies)
-    blocks.append(Picture(drawn, "Accuracy of aligned and of not aligned instances.", accuracies))
+    shares = _named(correctness.conditional_shares(m.instances), m)
+    drawn = association.aligned_versus_not(shares, measures=ACCURACIES)
+    columns = ["language", "name", *(c for c in shares if "correct_if" in c)]
+    blocks.append(Picture(drawn, "Accuracy of aligned and of not aligned instances.", shares[columns]))
     for name in ("odds_ratio", "delta"):
         effect = effects.EFFECTS[name]
         found = _named(effects.by_language(m.instances, name), m)
@@ -172,7 +179,7 @@ def _by_correctness(m: Material) -> list[Block]:
 
 
 def _named(table: pd.DataFrame, m: Material) -> pd.DataFrame:
-    table.insert(1, "name", [m.run.name(code) for code in table["language"]])
+    table.insert(1, "name", [m.run.name(code) if code else correctness.ALL for code in table["language"]])
     return table
 
 

@@ -95,7 +95,20 @@ def test_sentences_without_answers_have_curves_but_no_cohorts(tmp_path: Path) ->
     synthetic_run(tmp_path, CODES[:4], Shape(12, 0, 3, task="flores"))
     app = opened(tmp_path, "layers")
     assert not app.exception and not app.error
-    assert len(curves(figure(app, "curves"))) == 3 and set(app.dataframe[0].value["n"]) == {0}
+    assert len(curves(figure(app, "curves"))) == 3 and "has no cohorts" in said(app)
+    assert app.dataframe[0].value["rate"].notna().all(), "the peaks, and no differences between cohorts"
+
+
+def test_fewer_options_have_their_curves_and_rates(tmp_path: Path) -> None:
+    synthetic_run(tmp_path, ("eng_Latn", "swh_Latn", "deu_Latn"), Shape(16, 4, 3))
+    app = opened(tmp_path, "layers", language="swh_Latn", split="options")
+    assert not app.exception and not app.error
+    assert sorted(curves(figure(app, "by-options"))) == ["2 options", "3 options", "4 options"]
+    table = app.dataframe[0].value
+    assert table["options"].tolist() == [4, 3, 2] and (table["rate"].diff().dropna() >= 0).all()
+    assert table["chance"].tolist() == pytest.approx([1 / 1820, 0.0119, 1 / 6], abs=1e-4)
+    other = opened(tmp_path, "layers", split="options", metric="mexa_t")
+    assert "Left out of the link" in said(other) and other.query_params["split"] == "cohort"
 
 
 def test_an_empty_and_a_partial_cache_say_the_next_step(tmp_path: Path) -> None:

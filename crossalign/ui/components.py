@@ -97,7 +97,9 @@ def run_header(run: RunTables) -> None:
 def provenance(run: RunTables) -> None:
     """Where the numbers on screen come from, in one line at the end of a page."""
     spec, facts = run.spec, run.facts
-    identity = spec.model_identity.removeprefix("files:")[:12]
+    identity = spec.model_identity.removeprefix("files:").removeprefix("commit:")[:12]
+    if spec.model_identity.startswith("named:"):
+        identity = "known by name only"
     how = "imported" if "imported" in facts else f"{spec.dtype} on {spec.device} · computed"
     at = f"{str(facts.get('created', ''))[:16].replace('T', ' ')} UTC on {facts.get('where')}"
     st.caption(plain(f"Run {run.run_id} · weights {identity} · {how} {at}"))

@@ -52,7 +52,9 @@ def _cohorts(run: RunTables, chosen: Selection, look: Look, language: str) -> No
         st.info(components.plain(f"This run holds no decisions on single instances for {name}."))
         return
     if not found.curves["n"].sum():
-        st.info(components.plain(f"It is not known which instances were answered right in {name} and in the pivot."))
+        unknown = f"It is not known which instances were answered right in {name} and in the pivot."
+        none = "This task has no answers to be right or wrong, so it has no cohorts."
+        st.info(components.plain(unknown if run.facts.get("n_options") else none))
         return
     title = f"{name}, {look.label}"
     drawing = figures.curves(

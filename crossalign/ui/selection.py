@@ -132,7 +132,7 @@ def _choose_accuracy(run: RunTables) -> dict[str, Any]:
     others = [r for r in same["run"] if r != run.run_id]
     if not others:
         return {}
-    own = run.run_id if run.languages["accuracy"].notna().any() else ""
+    own = run.run_id if bool(run.languages["accuracy"].count()) else ""
     labels = components.run_labels(same) | {own: "this run"}
     offered = [own, *others] if own else others
     chosen = controls.choose_one("Accuracy of", offered, "accuracy-of", format_func=labels.__getitem__, width=WIDE)

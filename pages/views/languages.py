@@ -30,25 +30,23 @@ points = data.language_points(run, chosen)
 coefficient = "spearman" if ranks else "pearson"
 rate = f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}"
 of_another = f"Accuracy on {data.run_tables(chosen.accuracy_of).spec.task}" if chosen.accuracy_of else ""
-measures = {
-    "accuracy": replace(figures.ACCURACY, label=of_another or "Accuracy"),
-    "rate": Measure("rate", rate, "low", "high"),
-}
+measures = {"accuracy": replace(figures.ACCURACY, label=of_another or "Accuracy")}
+measures["rate"] = Measure("rate", rate, "low", "high")
 measures["training_share"] = Measure("training_share", "Share of the training text", digits=4)
 estimates = analyses.coefficients(run, chosen, pair_name)
 whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_fixed"] == "")].iloc[0]
+enough = whole["n"] >= FEWEST_LANGUAGES
 
 
 @st.fragment
 def scatter() -> None:
     r = components.estimate(whole["r"], whole["low"], whole["high"], int(whole["n"]))
-    note = f"{coefficient.title()} r = {r} languages" if whole["n"] >= FEWEST_LANGUAGES else ""
+    note = f"{coefficient.title()} r = {r} languages" if enough else ""
     drawing = figures.scatter(
         points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
-        fit=relations.fitted_line(points, pair, ranks) if whole["n"] >= FEWEST_LANGUAGES else None, note=note,
+        fit=relations.fitted_line(points, pair, ranks) if enough else None, note=note,
     )  # fmt: skip
-    picked = components.show(drawing, points, "scatter", run, click=True, by=["language"])
-    if picked:
+    if picked := components.show(drawing, points, "scatter", run, click=True, by=["language"]):
         address.remember(language=picked[0][0])
         st.switch_page("pages/views/instances.py")
     st.caption("Click a point, or open the table and choose a row, to see the instances of the language.")
@@ -58,10 +56,9 @@ def by_layer_and_metric() -> None:
     layers, metrics = analyses.by_layer(run, chosen, pair.other, coefficient)
     st.subheader("At each layer")
     label = f"{coefficient.title()} r with {measures[pair.other].label.lower()}"
-    drawn = layers.table.assign(metric=selection.metric_label(chosen.metric))
-    drawing = more_figures.correlation_by_layer(
-        drawn, series="metric", best=layers.best, threshold=layers.threshold, label=label
-    )
+    table = layers.table.assign(metric=selection.metric_label(chosen.metric))
+    look = {"series": "metric", "best": layers.best, "threshold": layers.threshold}
+    drawing = more_figures.correlation_by_layer(table, label=label, **look)
     components.show(drawing, layers.table, "correlation-by-layer", run)
     st.caption(relations.best_layer_in_words(layers))
     st.subheader("Every metric")
@@ -70,9 +67,8 @@ def by_layer_and_metric() -> None:
 
 
 scatter()
-if whole["n"] < FEWEST_LANGUAGES:
-    need = f"at least {FEWEST_LANGUAGES} languages in which both are known"
-    st.info(f"It needs {need}; here are {whole['n']}.", title="Too few languages for a correlation")
+if not enough:
+    st.info(f"A correlation needs at least {FEWEST_LANGUAGES} languages with both values; here are {whole['n']}.")
 else:
     show_estimates(estimates, "r", "value", "coefficients", run)
     st.caption("p by permutation of the languages; with a fact held fixed, by a t test on what a linear fit leaves.")

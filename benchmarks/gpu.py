@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{sum(p.numel() for p in model.model.parameters()) / 1e9:.3g} billion parameters")
     sound = agrees(model, groups)
     for budget in options.batch_tokens:
-        encoder = Encoder(model, POOLINGS, budget, True, workers_for(model, budget))
+        encoder = Encoder(model, POOLINGS, budget, True, workers_for(model, budget, model.device.type))
         seconds, run, padded = timed(encoder, groups)
         share = operations(model, run, groups) / seconds / ceiling
         print(

@@ -87,7 +87,7 @@ class Computation:
             keep_heap()
         if execution.linear == "onednn":
             prepack(model.model, execution.batch_tokens)
-        workers = workers_for(model, execution.batch_tokens)
+        workers = workers_for(model, execution.batch_tokens, self.plan.spec.device)
         return Encoder(model, self.plan.spec.poolings, execution.batch_tokens, execution.trees, workers)
 
     @cached_property
@@ -189,7 +189,9 @@ class Computation:
         states = {p: s.reshape(s.shape[0], n, k + 1, s.shape[2]) for p, s in encoded.pooled.items()}
         too_long = np.array([left_out for _, left_out in made], dtype=np.int64)
         logliks = np.where(np.isfinite(encoded.logliks), encoded.logliks, np.nan).reshape(n, k)
-        return Chunk(start, stop, states, logliks, too_long, np.array([*encoded.tokens, separate]))
+        finite = [np.isfinite(logliks).all(axis=1), *(np.isfinite(s).all(axis=(0, 2, 3)) for s in states.values())]
+        undefined = (~np.logical_and.reduce(finite)).astype(np.int64)
+        return Chunk(start, stop, states, logliks, too_long, undefined, np.array([*encoded.tokens, separate]))
 
     def _bounds(self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance]) -> Iterator[tuple[int, int]]:
         """Ranges of instances that make a chunk; instances of one group stay together."""
@@ -215,13 +217,7 @@ class Computation:
 
     def _nonfinite(self, states: LanguageStates, counts: dict[str, int]) -> list[str]:
         """Ids of instances with a NaN or infinite state or log-likelihood; said, counted, and left as NaN."""
-        bad = np.asarray(np.isnan(states.scratch.small("logliks")).any(axis=1))
-        for pooling in self.plan.spec.poolings:
-            for layer in range(self.plan.model.n_layers + 1):
-                for what in ("options", "premises"):
-                    values = states.scratch.layer(pooling, what, layer)
-                    bad = bad | ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-        bad = bad & (states.scratch.small("too_long") == 0)
+        bad = (states.scratch.small("undefined") == 1) & (states.scratch.small("too_long") == 0)
         names = [states.loaded.instances[i].instance_id for i in np.flatnonzero(bad)]
         counts["nonfinite"] = len(names)
         if names:

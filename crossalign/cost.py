@@ -19,6 +19,7 @@ from crossalign.amounts import bytes_in_words, seconds_in_words
 from crossalign.computation import CHUNK_BYTES
 from crossalign.forward.encoding import Encoder, Prefix
 from crossalign.forward.texts import requests_of, tokenized
+from crossalign.forward.workers import workers_for
 from crossalign.planning import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Observer, Plan, RunRequest, plan
 from crossalign.schema import Instance
 
@@ -195,9 +196,10 @@ def _states_bytes(planned: Plan, model: models.LanguageModel, size: int) -> int:
 
 
 def _working_memory(planned: Plan, model: models.LanguageModel, batch: int, size: int) -> int:
-    """Activations of a pass and the states of two chunks."""
+    """Activations of the passes that are run side by side, and the states of two chunks."""
     activations = batch * model.hidden_size * size * (model.n_layers + 1 + LIVE_TENSORS)
-    return activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4)) + LIBRARIES_BYTES
+    passes = workers_for(model, batch, planned.spec.device)
+    return passes * activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4)) + LIBRARIES_BYTES
 
 
 def _memory_there(device: str) -> int:

@@ -261,16 +261,16 @@ def test_the_prefix_of_no_request_is_none(tiny_model):
 
 def test_a_worker_for_every_thread_where_memory_and_positions_allow_it(tiny_model, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
-    assert workers_for(tiny_model, 512) == 6, "two threads each: at most eight workers"
+    assert workers_for(tiny_model, 512, "cpu") == 6, "two threads each: at most eight workers"
     states = 4 * 512 * tiny_model.hidden_size * (tiny_model.n_layers + 1)
     monkeypatch.setattr(workers, "WORKERS_BYTES", 3 * states)
-    assert workers_for(tiny_model, 512) == 3
+    assert workers_for(tiny_model, 512, "cpu") == 3
     monkeypatch.setattr(workers, "WORKERS_BYTES", states - 1)
-    assert workers_for(tiny_model, 512) == 1
+    assert workers_for(tiny_model, 512, "cpu") == 1
     monkeypatch.setattr(workers, "WORKERS_BYTES", 1 << 30)
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
-    assert workers_for(describe(tiny_llama(rope_parameters=rope), byte_tokenizer(), "float32"), 512) == 1
-    assert workers_for(dataclasses.replace(tiny_model, device=torch.device("meta")), 512) == 1
+    assert workers_for(describe(tiny_llama(rope_parameters=rope), byte_tokenizer(), "float32"), 512, "cpu") == 1
+    assert workers_for(tiny_model, 512, "cuda") == 1
 
 
 def _with_nan(token: int):

@@ -273,11 +273,11 @@ def test_flores_takes_a_hundred_sentences_unless_told(tiny_folder: Path, tmp_pat
 
 
 def test_a_pass_whose_states_are_no_numbers_does_not_agree() -> None:
-    from crossalign.forward.agreement import _difference
+    from crossalign.forward.agreement import difference
     from crossalign.forward.encoding import Encoded
 
     fine, broken = np.ones((4, 3, 8), np.float32), np.ones((4, 3, 8), np.float32)
     broken[2, 1] = np.nan
     expected, got = (Encoded({"mean": s}, np.zeros(2), (0, 0)) for s in (fine, broken))
-    assert _difference(expected, expected).within("float32")
-    assert not _difference(got, expected).within("float32")
+    assert difference(expected, expected).within("float32")
+    assert not difference(got, expected).within("float32")

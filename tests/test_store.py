@@ -191,7 +191,8 @@ def test_a_lock_is_held_by_one_and_shared_by_many(tmp_path: Path) -> None:
 def chunk(start: int, stop: int) -> Chunk:
     rng, n = np.random.default_rng(start), stop - start
     states = {"mean": rng.normal(size=(4, n, 3, 8)).astype(np.float32)}
-    return Chunk(start, stop, states, rng.normal(size=(n, 2)), np.zeros(n, dtype=np.int64), np.array([1, 2, 3]))
+    zeros = np.zeros(n, dtype=np.int64)
+    return Chunk(start, stop, states, rng.normal(size=(n, 2)), zeros, zeros, np.array([1, 2, 3]))
 
 
 def test_chunks_read_as_one_array(tmp_path: Path) -> None:

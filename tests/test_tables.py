@@ -176,7 +176,7 @@ def as_text(value: object) -> str:
 def test_export_writes_the_same_as_parquet_and_csv(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     cache, out = str(run.folder.parent), tmp_path / "deep" / "out"
     assert main(["export", run.run_id, "--out", str(out), "--cache", cache, "--json"]) == 0
-    assert sorted(json.loads(capsys.readouterr().out)["files"]) == sorted(str(p) for p in out.iterdir())
+    assert sorted(json.loads(capsys.readouterr().out)["files"]) == sorted(str(p) for p in out.rglob("*") if p.is_file())
     for name, frame in frames_of(run).items():
         table = pq.read_table(out / f"{name}.parquet")
         assert table.column_names == list(tables.COLUMNS[name])

@@ -16,16 +16,20 @@ MOST_WORKERS = 8
 WORKERS_BYTES = 1 << 30
 """Hidden states of all layers that the batches in work may hold together."""
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def workers_for(model: LanguageModel, batch_tokens: int) -> int:
+def workers_for(model: LanguageModel, batch_tokens: int, device: str) -> int:
     """How many batches are run side by side: 1 on a GPU, and where a batch alone fills the memory allowed.
 
     Positions that are scaled by the length of the input (dynamic and long RoPE) are state of the model, which two
     batches of different length must not change at once.
+
+    Args:
+        device: kind of device that the model runs on, e.g. "cpu".
     """
-    if model.device.type != "cpu" or _rope_types(model.model.config.get_text_config()) & {"dynamic", "longrope"}:
+    if device != "cpu" or _rope_types(model.model.config.get_text_config()) & {"dynamic", "longrope"}:
         return 1
     states = 4 * batch_tokens * model.hidden_size * (model.n_layers + 1)
     threads = torch.get_num_threads()

@@ -21,6 +21,7 @@ class Chunk(NamedTuple):
         states: pooling → float32 [layer, n, K + 1, hidden], the options and then the premise.
         logliks: float64 [n, K], nats.
         too_long: 1 where a text of the instance was longer than the model takes.
+        undefined: 1 where a state or log-likelihood is NaN or infinite, or was not computed.
         tokens: real tokens run, the same with padding, and what separate texts would have taken.
     """
 
@@ -29,6 +30,7 @@ class Chunk(NamedTuple):
     states: dict[str, Float[np.ndarray, "layer n text hidden"]]
     logliks: Float[np.ndarray, "n option"]
     too_long: Int[np.ndarray, "n"]
+    undefined: Int[np.ndarray, "n"]
     tokens: Int[np.ndarray, "3"]
 
 
@@ -38,7 +40,7 @@ def _path(folder: Path, start: int) -> Path:
 
 def save_chunk(folder: Path, key: str, chunk: Chunk) -> None:
     """Writes a chunk whole. `key` says what it was computed from; a chunk with another key is not used."""
-    arrays = chunk.states | {"logliks": chunk.logliks, "too_long": chunk.too_long, "tokens": chunk.tokens}
+    arrays = chunk.states | {name: getattr(chunk, name) for name in ("logliks", "too_long", "undefined", "tokens")}
     digest = hashlib.sha256()
     for array in arrays.values():
         digest.update(np.ascontiguousarray(array).data)
@@ -80,7 +82,7 @@ class Scratch:
         return np.concatenate(self._read(lambda file: file.get_slice(pooling)[layer][:, texts]))
 
     def small(self, name: str) -> np.ndarray:
-        """ "logliks" [N, K] or "too_long" [N] of all instances."""
+        """ "logliks" [N, K], "too_long" [N] or "undefined" [N] of all instances."""
         return np.concatenate(self._read(lambda file: file.get_tensor(name)))
 
     def tokens(self) -> Int[np.ndarray, "3"]:

@@ -14,11 +14,12 @@ from conftest import byte_tokenizer, tiny_llama
 from fault import advanced, flip, parts_of, run_folder, stamps
 from flores_data import PARTS, WORDS, N, edit_line, translation_request, translation_run, write_flores
 
-from crossalign import pipeline, translation_tables
+from crossalign import pipeline
 from crossalign.console import Reporting
 from crossalign.schema import UserError
 from crossalign.store import parts, runs
-from crossalign.translation_planning import TranslationRequest
+from crossalign.translation import tables as translation_tables
+from crossalign.translation.planning import TranslationRequest
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, m
     first = translation_run(cache)
     monkeypatch.setattr("crossalign.translation.quality.has_flores200", lambda: True)
     monkeypatch.setattr("crossalign.translation.quality.bleu_tokenizer", lambda choice, target: "char")
-    monkeypatch.setattr("crossalign.translation_columns.bleu_tokenizer", lambda choice, target: "char")
+    monkeypatch.setattr("crossalign.translation.columns.bleu_tokenizer", lambda choice, target: "char")
     monkeypatch.setattr("crossalign.forward.generation.Generator.run", lambda *a: pytest.fail("generated again"))
     second = pipeline.translate(request_of(cache, bleu="flores200"))
     assert second.run_id != first.run_id and second.manifest(PARTS[0]).provenance["reused_outputs"]

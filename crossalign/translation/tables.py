@@ -19,7 +19,7 @@ from crossalign.statistics import Correlation, pearson, spearman
 from crossalign.store import parts
 from crossalign.store.files import write_json
 from crossalign.store.runs import Run, list_runs
-from crossalign.translation_scores import EXTERNAL, external_file, write_inputs
+from crossalign.translation.scores import EXTERNAL, external_file, write_inputs
 
 SCORES = ("chrf", "bleu", *EXTERNAL)
 """Measures of quality; chrF++ and BLEU from 0 to 100, COMET and COMETKIWI as imported."""

@@ -23,9 +23,9 @@ from crossalign.store import parts
 from crossalign.store.drafts import read_batch, save_batch
 from crossalign.store.files import write_table
 from crossalign.store.runs import Run, list_runs
+from crossalign.translation.columns import Output, quality_columns, translation_columns
+from crossalign.translation.planning import TranslationPlan
 from crossalign.translation.prompts import chat_messages, direction_of, most_tokens
-from crossalign.translation_columns import Output, quality_columns, translation_columns
-from crossalign.translation_planning import TranslationPlan
 
 CPU_TOKENS, GPU_TOKENS = 16384, 65536
 """Default tokens whose keys and values are held at once."""

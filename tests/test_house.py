@@ -37,6 +37,7 @@ ORDER = (
     "tables outcomes comparison definitions console reference",
     "translation.tables relations profiles",
     "effects instance_search instance_record",
+    "translation.sentences translation.relations",
     "figures findings",
     "translation.commands",
     "commands",

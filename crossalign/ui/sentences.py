@@ -135,12 +135,12 @@ def show_summary(found: Effects, view: View, effect: str, language: str, name: s
             _number(f"{short}: {name}", mine, "sentences", corrected)
         if many > 1:
             _number(f"{short}: within {many} languages", found.pooled, "observations")
-            _number(f"{SCALES[view.score]}: within sentences", found.paired, "sentences")
+            _number(f"Within sentences: points of {SCALES[view.score]}", found.paired, "sentences", digits=3)
 
 
-def _number(label: str, found: Estimate, unit: str, note: str = "") -> None:
-    shown = components.estimate(found.value)
-    about = components.estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
+def _number(label: str, found: Estimate, unit: str, note: str = "", digits: int = 2) -> None:
+    shown = components.estimate(found.value, digits=digits)
+    about = components.estimate(*found[:3], found.n, digits).removeprefix(shown).strip(" ,")
     note = f" {unit}, {p_value(found.p)}{note}" if not math.isnan(found.p) else f" {unit}: one side has too few"
     st.metric(
         components.plain(label), shown, about + note, delta_color="off", delta_arrow="off", border=True, help=HELP

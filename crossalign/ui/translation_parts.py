@@ -20,7 +20,7 @@ from crossalign.translation.tables import RATES
 from crossalign.ui import components, controls, data, sentences, translations
 from crossalign.ui.data import Version, cache_folder, cache_version
 from crossalign.ui.estimates import show_estimates
-from crossalign.ui.selection import go_to_language
+from crossalign.ui.selection import WIDE, go_to_language
 from crossalign.ui.sentences import Effects
 from crossalign.ui.translations import Key, Translated, View, load
 
@@ -38,9 +38,13 @@ RATE_LABELS = {
 }
 
 
-def short(effect: str) -> str:
-    """An effect of `translation.relations.EFFECTS` in a word or two."""
-    return library.EFFECTS[effect].short
+def choose_effect(run: Translated) -> str:
+    """An effect of `translation.relations.EFFECTS`; "" where there is no alignment to have one."""
+    if run.alignment is None:
+        return ""
+    return controls.choose_one(
+        "Effect", list(library.EFFECTS), "effect", format_func=lambda e: library.EFFECTS[e].short, width=WIDE
+    )
 
 
 # --- over languages ----------------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ def show_faults(run: Translated, quality: pd.DataFrame) -> None:
     shown = controls.choose_one("Rate", some, "fault", format_func=RATE_LABELS.__getitem__)
     measure = Measure(shown, f"Share of outputs: {RATE_LABELS[shown]}", f"{shown}_low", f"{shown}_high")
     table = quality[["language", "name", "n", *(f"{r}{end}" for r in known for end in ("", "_low", "_high"))]]
-    components.show(figures.strip(quality, [measure]), table, "faults", run, on_click=go_to_language)
+    components.show(figures.strip(quality, [measure]), table, "rates", run, on_click=go_to_language)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -54,10 +54,10 @@ else:
         )
 
 st.subheader("Aligned and not aligned sentences")
-language = choose_language(run)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    language, effect = choose_language(run), translation_parts.choose_effect(run)
 name, points = run.name(language), sentences.points_of(run, view, language)
-if run.alignment is not None:
-    effect = controls.choose_one("Effect", list(library.EFFECTS), "effect", format_func=translation_parts.short)
+if effect:
     found = sentences.effects_of(run, view, effect)
     st.caption(components.plain(library.EFFECTS[effect].about))
     sentences.show_summary(found, view, effect, language, name)

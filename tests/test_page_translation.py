@@ -63,8 +63,9 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "cache"
 
 
-def charts(app) -> set[str]:
-    return {c.proto.id.split("-", 2)[-1].split("-", 2)[-1] for c in app.get("plotly_chart")}
+def notes(app) -> str:
+    """The messages of a page with their titles."""
+    return "\n".join(str(message.proto) for message in app.info)
 
 
 def test_the_page_sets_quality_against_alignment_over_languages_and_sentences(whole: Path) -> None:
@@ -151,7 +152,7 @@ def test_imported_scores_without_margins_are_shown(released: Path) -> None:
     assert not app.exception and not app.error
     assert app.query_params["score"] == "comet" and app.query_params["by"] == "layers_aligned"
     text = said(app).replace("\\", "")
-    assert "imported scores" in text and "4 of 5 languages have it" in text and "No task accuracy" in str(app.info)
+    assert "imported scores" in text and "4 of 5 languages have it" in text and "No task accuracy" in notes(app)
     assert "not known" in text
     assert figure(app, "forest").data and len(figure(app, "quality").data[-1].x) == 4
     assert app.dataframe[-1].value["output"].notna().all()
@@ -159,7 +160,7 @@ def test_imported_scores_without_margins_are_shown(released: Path) -> None:
     assert not french.exception and not french.error and "have no alignment" in said(french)
     app = opened(released, "sentence", language="deu_Latn", sentence="3")
     assert "Ausgabe" in app.get("html")[2].proto.body and "&lt;b&gt;" in app.get("html")[2].proto.body
-    assert "No margins are known" in str(app.info)
+    assert "No margins are known" in notes(app)
 
 
 def test_without_alignment_quality_is_shown_and_the_next_command_told(whole: Path, tmp_path: Path) -> None:
@@ -168,17 +169,17 @@ def test_without_alignment_quality_is_shown_and_the_next_command_told(whole: Pat
         shutil.rmtree(folder)
     app = opened(cache, "translation")
     assert not app.exception and not app.error
-    assert "There is no alignment" in str(app.info) and "crossalign run --model" in app.code[0].value
+    assert "There is no alignment" in notes(app) and "crossalign run --model" in app.code[0].value
     assert figure(app, "quality").data and not app.metric
     app = opened(cache, "sentence")
-    assert not app.exception and not app.error and "No margins are known" in str(app.info)
+    assert not app.exception and not app.error and "No margins are known" in notes(app)
 
 
 def test_runs_without_translations_tell_how_to_translate(tmp_path: Path) -> None:
     synthetic_run(tmp_path / "cache", FIVE[:3], Shape(n=12))
     for page in ("translation", "sentence"):
         app = opened(tmp_path / "cache", page)
-        assert "No translations are cached yet" in str(app.info)
+        assert "No translations are cached yet" in notes(app)
         assert f"crossalign translate --model {MODEL}" in app.code[0].value
 
 

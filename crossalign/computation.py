@@ -22,6 +22,7 @@ from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
+from crossalign.forward.workers import workers_for
 from crossalign.margins import margin_arrays
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
 from crossalign.planning import CHECKED_INSTANCES, CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Plan
@@ -33,7 +34,7 @@ from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
 
-CHUNK_BATCHES = 24
+CHUNK_BATCHES = 48
 CHUNK_BYTES = 1 << 28
 """A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
 
@@ -86,7 +87,8 @@ class Computation:
             keep_heap()
         if execution.linear == "onednn":
             prepack(model.model, execution.batch_tokens)
-        return Encoder(model, self.plan.spec.poolings, execution.batch_tokens, execution.trees)
+        workers = workers_for(model, execution.batch_tokens)
+        return Encoder(model, self.plan.spec.poolings, execution.batch_tokens, execution.trees, workers)
 
     @cached_property
     def pivot(self) -> LanguageStates:

@@ -1,7 +1,7 @@
 """How alignment goes with being right: per language, over all languages, and layer by layer. Frames from instances.
 
 `instances` is one row per instance of one or many languages, one language after the other: columns language, group,
-correct, cohort, aligned, margin (see `crossalign.outcomes`).
+correct, cohort, aligned, margin, layers_aligned (see `crossalign.outcomes`).
 """
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
@@ -9,7 +9,7 @@ correct, cohort, aligned, margin (see `crossalign.outcomes`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,13 +21,16 @@ from crossalign.statistics import (
     COHORTS,
     Estimate,
     auc,
+    benjamini_hochberg,
     clustered_mantel_haenszel,
     delta,
     holm,
+    layer_deltas,
+    mean_difference,
     odds_ratio,
     pooled_auc,
     pooled_difference,
-    rate,
+    published_delta,
     stratified_tables,
 )
 from crossalign.statistics.cohorts import among_pivot_correct
@@ -41,6 +44,7 @@ class Facts(NamedTuple):
 
     aligned: Float[np.ndarray, "instance"]
     margin: Float[np.ndarray, "instance"]
+    layers_aligned: Float[np.ndarray, "instance"]
     correct: Float[np.ndarray, "instance"]
     cohort: np.ndarray
     groups: np.ndarray
@@ -101,8 +105,7 @@ EFFECTS: dict[str, Effect] = {
         0.0,
         False,
         "Of the instances right in the pivot: how much more often those also right in the language are aligned than "
-        "those wrong in it. Two-sided test of two proportions. Over languages: the mean weighted as by Mantel and "
-        "Haenszel.",
+        "those wrong in it. Over languages: the mean weighted as by Mantel and Haenszel.",
         lambda f: delta(f.aligned, f.cohort, f.groups),
         lambda f, s: Pooled(pooled_difference(f.aligned, among_pivot_correct(f.cohort), s, f.groups)),
     ),
@@ -116,12 +119,30 @@ EFFECTS: dict[str, Effect] = {
         lambda f: auc(f.margin, f.correct, f.groups),
         lambda f, s: Pooled(pooled_auc(f.margin, f.correct, s, f.groups)),
     ),
+    "auc_layers": Effect(
+        "AUC: a right instance is aligned at more layers",
+        "AUC of aligned layers",
+        0.5,
+        False,
+        "Chance that of a right and a wrong instance of one language the right one is aligned at the larger share of all "
+        "layers, whatever layer is chosen above; 0.5 is no effect. Mann–Whitney test. Over languages: the mean weighted as "
+        "by Mantel and Haenszel.",
+        lambda f: auc(f.layers_aligned, f.correct, f.groups),
+        lambda f, s: Pooled(pooled_auc(f.layers_aligned, f.correct, s, f.groups)),
+    ),
 }
+
+
+def known_effects(instances: pd.DataFrame) -> list[str]:
+    """The effects that the instances have: without that of the margin where only decisions were imported."""
+    margins = bool(instances["margin"].notna().any())
+    return [name for name in EFFECTS if name != "auc" or margins]
 
 
 def facts(instances: pd.DataFrame) -> Facts:
     """The columns as arrays; groups are numbered alike in all languages."""
-    numbers = (instances[c].to_numpy(float, na_value=math.nan) for c in ("aligned", "margin", "correct"))
+    names = ("aligned", "margin", "layers_aligned", "correct")
+    numbers = (instances[c].to_numpy(float, na_value=math.nan) for c in names)
     cohort = pd.Categorical(instances["cohort"], categories=COHORTS).codes.astype(np.int64)
     return Facts(*numbers, cohort, pd.factorize(instances["group"])[0].astype(np.int64))
 
@@ -131,35 +152,67 @@ def _grouped(groups: np.ndarray) -> np.ndarray | None:
     return None if len(np.unique(groups)) == len(groups) else groups
 
 
-def by_language(instances: pd.DataFrame, effect: str) -> pd.DataFrame:
-    """An effect of `EFFECTS` per language: columns language, estimate, low, high, p, n, and p_holm over the languages."""
-    every = facts(instances)
-    rows = [(code, *EFFECTS[effect].within(every.at(rows))) for code, rows in _languages(instances)]
-    frame = pd.DataFrame(rows, columns=EFFECT_COLUMNS)
-    return frame.assign(p_holm=holm(frame["p"].to_numpy(float)))
+OTHER_TESTS: dict[tuple[str, str], Callable[[Facts], Estimate]] = {
+    ("delta", "halves"): lambda f: mean_difference(f.aligned, among_pivot_correct(f.cohort), f.groups),
+    ("delta", "published"): lambda f: published_delta(f.aligned, f.cohort),
+    ("odds_ratio", "published"): lambda f: odds_ratio(f.aligned, f.correct),
+    ("auc", "published"): lambda f: auc(f.margin, f.correct),
+    ("auc_layers", "published"): lambda f: auc(f.layers_aligned, f.correct),
+}
+"""(Effect, test) → the estimate where it is not that of the effect itself.
+
+"halves": aligned is a mean over layers that were chosen on the other half. "published": instances taken as independent,
+and Δ tested one-sided, as in Ravisankar et al. 2025.
+"""
+
+
+def by_language(instances: pd.DataFrame, effect: str, test: str = "") -> pd.DataFrame:
+    """An effect of `EFFECTS` per language.
+
+    Args:
+        test: "halves" or "published", see `OTHER_TESTS`; any other word for the effect's own.
+
+    Returns:
+        Columns language, estimate, low, high, p, n, and p_holm, p_bh: corrected for as many languages.
+    """
+    every, within = facts(instances), OTHER_TESTS.get((effect, test), EFFECTS[effect].within)
+    return _corrected([(code, *within(every.at(rows))) for code, rows in languages_of(instances)], EFFECT_COLUMNS)
+
+
+def most_different_layers(
+    decided: Mapping[str, Float[np.ndarray, "layer instance"]], instances: pd.DataFrame
+) -> pd.DataFrame:
+    """Δ of each language at the layer where it is most extreme, p answering for having looked at all layers.
+
+    The columns of `by_language`, and layer; the interval is that of the layer alone. See `statistics.layer_deltas`.
+
+    Args:
+        decided: language → 1.0 aligned, 0.0 not, NaN undefined, its instances in the order of `instances`.
+    """
+    every, rows = facts(instances), []
+    for code, at in languages_of(instances):
+        mine = every.at(at)
+        found = layer_deltas(decided[code].T.astype(float), mine.cohort, mine.groups)
+        best = found.best
+        values = (
+            (math.nan,) * 4
+            if best is None
+            else (found.value[best], found.low[best], found.high[best], found.p_best[best])
+        )
+        rows.append((code, *map(float, values), found.n, best))
+    return _corrected(rows, [*EFFECT_COLUMNS, "layer"]).astype({"layer": "Int16"})
+
+
+def _corrected(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=columns)
+    p = frame["p"].to_numpy(float)
+    return frame.assign(p_holm=holm(p), p_bh=benjamini_hochberg(p))
 
 
 def over_languages(instances: pd.DataFrame, effect: str) -> Pooled:
     """An effect of `EFFECTS` within languages, pooled over them; a question counts as one unit in all its languages."""
     stratum = pd.factorize(instances["language"])[0].astype(np.int64)
     return EFFECTS[effect].over(facts(instances), stratum)
-
-
-def accuracies(instances: pd.DataFrame) -> pd.DataFrame:
-    """Per language the accuracy of aligned and of not aligned instances.
-
-    Columns language, and for side in aligned, not_aligned: side, side_low, side_high (Wilson, widened for groups) and
-    n_side; NaN where a side has no instance.
-    """
-    every, rows = facts(instances), []
-    for code, at in _languages(instances):
-        part, row = every.at(at), {"language": code}
-        for side, wanted in (("aligned", 1.0), ("not_aligned", 0.0)):
-            share = rate(part.correct[part.aligned == wanted], part.groups[part.aligned == wanted])
-            row |= {side: share.rate, f"{side}_low": share.low, f"{side}_high": share.high, f"n_{side}": share.n}
-        rows.append(row)
-    names = [name for side in ("aligned", "not_aligned") for name in (side, f"{side}_low", f"{side}_high", f"n_{side}")]
-    return pd.DataFrame(rows, columns=["language", *names])
 
 
 def crossed(instances: pd.DataFrame) -> pd.DataFrame:
@@ -222,7 +275,7 @@ def _widened(decided: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
     return rate, n, np.where(alone, 1.0, np.maximum(ratio, 1.0))
 
 
-def _languages(instances: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+def languages_of(instances: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     """Each language that occurs and its rows."""
     codes, names = pd.factorize(instances["language"])
     order = np.argsort(codes, kind="stable")

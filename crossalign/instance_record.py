@@ -23,7 +23,7 @@ class Option:
         text: the option, as it is embedded.
         continuation: what was scored after the prompt; the option itself, or its letter.
         loglik: log-likelihood of the continuation in nats; NaN where it was not scored.
-        n_tokens: tokens of the continuation; None where it was not scored.
+        n_tokens: tokens of the continuation; None where it was not scored, or scored elsewhere.
         gold: whether it is the right one.
         predicted: whether the model chose it.
     """
@@ -73,15 +73,17 @@ def side(row: Mapping[str, Any], scores: pd.DataFrame) -> Side:
             text,
             continuations[i] if i < len(continuations) else "",
             float(logliks[i]) if scored else math.nan,
-            int(tokens[i]) if scored else None,
+            int(tokens[i]) if scored and not pd.isna(tokens[i]) else None,
             i == gold,
             i == predicted,
         )
         for i, text in enumerate(options)
     )
-    about, text = _about(row["language"]), row["context"] or row["premise"]
+    # Imported items may lack any of the texts; they are null then.
+    context, premise, prompt = (row[c] if isinstance(row[c], str) else "" for c in ("context", "premise", "prompt"))
+    about, text = _about(row["language"]), context or premise
     correct = None if pd.isna(row["correct"]) else bool(row["correct"])
-    prompt = "" if row["prompt"] == text else row["prompt"]
+    prompt = "" if prompt == text else prompt
     return Side(row["language"], *about, text, prompt, found, correct, tuple(row["tags"]))
 
 
@@ -109,14 +111,14 @@ def elsewhere(points: pd.DataFrame, instance_id: str, names: Mapping[str, str]) 
 
     Returns:
         Columns language, name, correct and aligned (null where undefined), margin, logprob_margin, layers_aligned; the
-        largest margin first.
+        largest margin first, or the largest share of aligned layers where there are no margins.
     """
     found = points[(points["instance_id"] == instance_id).to_numpy(bool)]
     codes = found["language"].astype(str)
     known = {c: found[c].astype("Float64").astype("boolean") for c in ("correct", "aligned")}
     frame = found.assign(language=codes, name=[names.get(c, c) for c in codes], **known)
     columns = ["language", "name", "correct", "aligned", "margin", "logprob_margin", "layers_aligned"]
-    return frame[columns].sort_values("margin", ascending=False, ignore_index=True)
+    return frame[columns].sort_values(["margin", "layers_aligned"], ascending=False, ignore_index=True)
 
 
 def cosine_table(blocks: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -134,6 +136,20 @@ def cosine_table(blocks: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["block", "row", "column", "cosine"])
 
 
+def decision_table(decided: Mapping[str, np.ndarray], row: int) -> pd.DataFrame:
+    """Whether one instance is aligned by each metric at each layer: columns metric, layer, aligned (1, 0, NaN).
+
+    Args:
+        decided: metric → [layer, instance]; metrics may have different numbers of layers.
+        row: the instance.
+    """
+    frames = [
+        pd.DataFrame({"metric": metric, "layer": np.arange(len(values), dtype=np.int16), "aligned": values[:, row]})
+        for metric, values in decided.items()
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["metric", "layer", "aligned"])
+
+
 class Source(NamedTuple):
     """Where an instance stands: the run, and how it was looked at."""
 
@@ -149,6 +165,7 @@ def record(
     instance_id: str,
     sides: Sequence[Side],
     margins: Mapping[str, np.ndarray],
+    decisions: Mapping[str, np.ndarray],
     cosines: Mapping[str, np.ndarray] | None,
     others: pd.DataFrame,
 ) -> dict[str, Any]:
@@ -156,7 +173,8 @@ def record(
 
     Args:
         sides: the pivot first.
-        margins: metric → margins [layer].
+        margins: metric → margins [layer]; empty where only decisions were imported.
+        decisions: metric → 1.0 aligned, 0.0 not [layer].
         cosines: block → cosines [layer, option, option].
         others: from `elsewhere`.
     """
@@ -165,6 +183,7 @@ def record(
         "instance_id": instance_id,
         "texts": [asdict(s) for s in sides],
         "margins_by_layer": dict(margins),
+        "aligned_by_layer": dict(decisions),
         "cosines_by_layer": dict(cosines) if cosines is not None else None,
         "languages": others.to_dict("records"),
     }

@@ -122,7 +122,7 @@ def neighbours(rows: Bool[np.ndarray, "instance"], at: int) -> tuple[int | None,
 def listing(points: pd.DataFrame, texts: pd.DataFrame, kept: Bool[np.ndarray, "instance"]) -> pd.DataFrame:
     """Instances as a list to choose from, in the order of the data.
 
-    Columns instance_id, text (the beginning of its premise), answer, cohort, aligned, margin, layers_aligned,
+    Columns instance_id, text (its beginning), answer, cohort, aligned, margin, layers_aligned,
     logprob_margin and tags.
 
     Args:
@@ -135,7 +135,9 @@ def listing(points: pd.DataFrame, texts: pd.DataFrame, kept: Bool[np.ndarray, "i
     return pd.DataFrame(
         {
             "instance_id": mine["instance_id"].to_numpy(object),
-            "text": [_beginning(text) for text in texts["premise"].iloc[rows]],
+            "text": [
+                _beginning(_shown(text)) for text in texts[["premise", "context", "prompt"]].iloc[rows].to_numpy()
+            ],
             "answer": mine["correct"].map({1.0: "right", 0.0: "wrong"}).to_numpy(object),
             "cohort": mine["cohort"].to_numpy(object),
             "aligned": mine["aligned"].map({1.0: "yes", 0.0: "no"}).to_numpy(object),
@@ -145,6 +147,11 @@ def listing(points: pd.DataFrame, texts: pd.DataFrame, kept: Bool[np.ndarray, "i
             "tags": [", ".join(tags) for tags in texts["tags"].iloc[rows]],
         }
     )
+
+
+def _shown(texts: np.ndarray) -> str:
+    """The first of some texts that is there; imported items may lack any of them."""
+    return next((text for text in texts if isinstance(text, str) and text), "")
 
 
 def _beginning(text: str, length: int = 140) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas  # noqa: F401  pyarrow imports it with the first column, which would lie in a language's time
 import pyarrow as pa
 from jaxtyping import Float, Int
 

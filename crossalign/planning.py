@@ -14,8 +14,9 @@ from crossalign.schema import POOLINGS, RunSpec, UserError, content_digest
 CHECKED_INSTANCES = 3
 """Instances on which the fast pass is compared with plain ones before a run."""
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 16384
-"""Default tokens of a pass: on a CPU the activations of a layer should stay in its caches."""
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 16384
+"""Default tokens of a pass: on a CPU the activations of a layer should stay in its caches, and smaller batches have less
+padding."""
 
 
 @runtime_checkable
@@ -106,9 +107,7 @@ class Plan:
         if language == self.spec.pivot:
             return self.pivot
         r, s = self.request, self.spec
-        return tasks.load_language(
-            self.task, self.read, language, self.pivot, s.protocol, s.connectors, s.limit is not None, r.shots
-        )
+        return tasks.load_language(self.task, self.read, language, self.pivot, s.protocol, s.connectors, r.shots)
 
 
 def plan(request: RunRequest, observer: Observer | None = None) -> Plan:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from crossalign.languages import language
+from crossalign.languages import language, matching_code
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
     COEFFICIENTS,
@@ -87,6 +87,21 @@ def language_points(facts: pd.DataFrame, rates: pd.DataFrame, rule: str, layer: 
     wanted = ["language", "layer", "rate", "low", "high", "relabelled_rate", "tie_rate", "best_layer", "mean_rate", "n"]
     merged = facts.rename(columns={"n": "n_scored"}).merge(rows[wanted], on="language")
     return merged.sort_values("rate", ascending=False, ignore_index=True)
+
+
+def with_accuracy_of(facts: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The facts on the languages of one run, with the accuracy that another run found for them; NaN where it has none.
+
+    So MEXA on parallel sentences can be set against the accuracy of a task, as in the paper. Codes of different systems
+    (it, ita_Latn) are matched by `languages.matching_code`.
+
+    Args:
+        facts, other: as `tables.languages`.
+    """
+    theirs = {code: matching_code(code, other["language"]) for code in facts["language"]}
+    columns = ["accuracy", "accuracy_low", "accuracy_high", "n", "loglik_margin"]
+    found = other.set_index("language")[columns].reindex([theirs[code] for code in facts["language"]])
+    return facts.assign(**{column: found[column].to_numpy(float) for column in columns})
 
 
 def coefficients(points: pd.DataFrame, pair: Pair) -> pd.DataFrame:

@@ -126,12 +126,12 @@ def _instances(run: Run, code: str, shown: str, side: str, logliks: np.ndarray |
     return _declared(frame.assign(language=shown), "instances")
 
 
-def option_scores(run: Run, code: str) -> pd.DataFrame:
-    """One row per option of a language; empty for tasks without options."""
-    if not parts.has_file(run, code, "scores.parquet"):
+def option_scores(run: Run, code: str, side: str = "") -> pd.DataFrame:
+    """One row per option of a language, or with `side` "pivot_" of the pivot's version of its items; empty without scores."""
+    if not parts.has_file(run, code, f"{side}scores.parquet"):
         return pd.DataFrame(columns=list(COLUMNS["option_scores"]))
-    frame = parts.read_table(run, code, "scores.parquet").to_pandas()
-    return _declared(frame.assign(language=code), "option_scores")
+    frame = parts.read_table(run, code, f"{side}scores.parquet").to_pandas()
+    return _declared(frame.assign(language=run.spec.pivot if side else code), "option_scores")
 
 
 def alignment(run: Run, code: str, pooling: str) -> AlignedLayers | None:

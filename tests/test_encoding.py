@@ -8,10 +8,11 @@ import pytest
 import torch
 from conftest import byte_tokenizer, tiny_llama
 
-from crossalign.forward import encoding
+from crossalign.forward import encoding, workers
 from crossalign.forward.agreement import reference
 from crossalign.forward.encoding import MIN_PREFIX, Encoder
 from crossalign.forward.texts import requests_of, tokenized
+from crossalign.forward.workers import workers_for
 from crossalign.models import describe
 from crossalign.schema import POOLINGS, Instance
 
@@ -94,6 +95,18 @@ def test_the_reference_pools_as_defined(tiny_model):
 @pytest.mark.parametrize("batch_tokens", [1, 150, 400, 100_000])
 def test_a_pass_equals_plain_single_texts_whatever_the_batch(tiny_model, expected, batch_tokens, with_trees):
     _assert_same(_encoded(tiny_model, MIXED, None, batch_tokens, with_trees), expected)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_passes_side_by_side_give_the_same_bits(tiny_model, count):
+    """Every result at its place, and torch's threads as before."""
+    threads, groups = torch.get_num_threads(), _requests(tiny_model, MIXED)
+    alone, together = (Encoder(tiny_model, POOLINGS, 100, True, n).encode(groups, *_sizes(MIXED)) for n in (1, count))
+    assert alone.tokens == together.tokens
+    np.testing.assert_array_equal(alone.logliks, together.logliks)
+    for pooling in POOLINGS:
+        np.testing.assert_array_equal(alone.pooled[pooling], together.pooled[pooling])
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("with_trees", [True, False])
@@ -200,8 +213,9 @@ def test_a_pass_leaves_the_model_as_it_was(tiny_model):
         raise RuntimeError("out of memory")
 
     handle = tiny_model.model.lm_head.register_forward_pre_hook(broken)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        _encoded(tiny_model, MIXED)
+    for count in (1, 2):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            Encoder(tiny_model, POOLINGS, 100, True, count).encode(_requests(tiny_model, MIXED), *_sizes(MIXED))
     handle.remove()
     assert _state_of(tiny_model) == before
 
@@ -243,6 +257,20 @@ def test_short_beginnings_and_plain_batches_have_no_prefix(tiny_model, shots, wi
 
 def test_the_prefix_of_no_request_is_none(tiny_model):
     assert Encoder(tiny_model, POOLINGS, 2000, True).prefix([]) is None
+
+
+def test_a_worker_for_every_thread_where_memory_and_positions_allow_it(tiny_model, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
+    assert workers_for(tiny_model, 512) == 6, "two threads each: at most eight workers"
+    states = 4 * 512 * tiny_model.hidden_size * (tiny_model.n_layers + 1)
+    monkeypatch.setattr(workers, "WORKERS_BYTES", 3 * states)
+    assert workers_for(tiny_model, 512) == 3
+    monkeypatch.setattr(workers, "WORKERS_BYTES", states - 1)
+    assert workers_for(tiny_model, 512) == 1
+    monkeypatch.setattr(workers, "WORKERS_BYTES", 1 << 30)
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    assert workers_for(describe(tiny_llama(rope_parameters=rope), byte_tokenizer(), "float32"), 512) == 1
+    assert workers_for(dataclasses.replace(tiny_model, device=torch.device("meta")), 512) == 1
 
 
 def _with_nan(token: int):

@@ -9,7 +9,7 @@ from figure_frames import HOSTILE, assert_sound, is_empty, language_rows
 
 from crossalign.alignment import option_margins
 from crossalign.figures.cosines import similarity, verdict
-from crossalign.figures.instance import at_a_glance, margin_by_layer
+from crossalign.figures.instance import aligned_by_layer, at_a_glance, margin_by_layer
 from crossalign.figures.layers import Depth
 from crossalign.similarity import OptionCosines, option_cosines
 
@@ -89,6 +89,7 @@ def test_the_margin_is_filled_where_aligned() -> None:
 def test_languages_at_a_glance() -> None:
     table = language_rows(122)[["language", "name"]].assign(margin=np.linspace(-1, 1, 122))
     table["correct"] = pd.array([True, False, None] * 40 + [True, False], dtype="boolean")
+    table["aligned"] = pd.array(table["margin"] > 0, dtype="boolean")
     drawing = at_a_glance(table, current="l60_Latn")
     assert_sound(drawing, 60_000)
     unknown, wrong, right, ring = drawing.figure.data
@@ -100,6 +101,25 @@ def test_languages_at_a_glance() -> None:
 
 
 def test_few_unknown_and_hostile_languages() -> None:
-    table = language_rows(1)[["language", "name"]].assign(margin=0.1, correct=True, name=HOSTILE)
+    table = language_rows(1)[["language", "name"]].assign(margin=0.1, aligned=True, correct=True, name=HOSTILE)
     assert_sound(at_a_glance(table), 10_000)
     assert is_empty(at_a_glance(table.assign(margin=np.nan))) and is_empty(at_a_glance(table.iloc[:0]))
+
+
+def test_decisions_without_margins_are_shown_layer_by_layer() -> None:
+    table = pd.DataFrame(
+        {"metric": ["DALI"] * 3 + [HOSTILE] * 2, "layer": [0, 1, 2, 0, 1], "aligned": [0.0, 1.0, np.nan, 1.0, 1.0]}
+    )
+    drawing = aligned_by_layer(table, Depth(2), layer=1)
+    assert_sound(drawing, 20_000)
+    aligned, not_aligned = drawing.figure.data
+    assert list(aligned.x) == [1, 0, 1] and list(aligned.y) == [0, 1, 1] and list(not_aligned.x) == [0]
+    assert aligned.marker.symbol != not_aligned.marker.symbol and "DALI: aligned in 1 of 2 layers" in drawing.alt
+    assert is_empty(aligned_by_layer(table.assign(aligned=np.nan), Depth(2)))
+
+
+def test_shares_of_aligned_layers_stand_in_for_margins() -> None:
+    table = language_rows(3)[["language", "name"]].assign(margin=np.nan, layers_aligned=[0.1, 0.5, 0.9], correct=True)
+    drawing = at_a_glance(table.assign(aligned=True), value="layers_aligned", label="Share of aligned layers")
+    assert_sound(drawing, 10_000)
+    assert "aligned in 3" in drawing.alt and "share of aligned layers 0.5" in drawing.figure.data[0].hovertext[1]

@@ -84,9 +84,7 @@ def test_medians_over_layers() -> None:
 
 
 def test_shares_by_number_of_aligned_layers() -> None:
-    table = pd.DataFrame(
-        {"n_aligned": pd.array([0, 0, 2, 3, None], dtype="Int64"), "correct": [True, True, True, False, True]}
-    )
+    table = pd.DataFrame({"layers_aligned": [0.0, 0.0, 2 / 3, 1.0, np.nan], "correct": [True, True, True, False, True]})
     drawing = aligned_layers(table, 3)
     assert_sound(drawing)
     right, wrong = drawing.figure.data

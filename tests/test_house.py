@@ -37,7 +37,7 @@ ORDER = (
     "tables outcomes comparison definitions console reference",
     "translation.tables relations profiles",
     "effects instance_search instance_record",
-    "translation.sentences translation.relations",
+    "translation.sentences translation.relations correctness",
     "figures findings",
     "translation.commands",
     "commands",

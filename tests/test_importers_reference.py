@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from crossalign import accuracy, imported, tables
+from crossalign import accuracy, imported, relations, tables
 from crossalign.importers.published import import_release
+from crossalign.statistics import pearson, spearman
 from crossalign.store.parts import verify
 from crossalign.store.runs import Run, list_runs
 
@@ -131,3 +132,13 @@ def test_a_damaged_copy_keeps_what_is_sound(tmp_path: Path) -> None:
     assert 10 < len(tables.instances(run, "it")) < 500 and len(tables.instances(run, "sw")) == 0
     assert tables.languages(run).set_index("language").loc[["it", "sw"], "accuracy"].tolist() == [0.786, 0.57]
     assert any("Accuracy of sw is known for the language only" in text for text in imported.missing(run))
+
+
+def test_mexa_on_flores_against_the_accuracy_of_a_task_is_as_published(runs: dict[str, Run]) -> None:
+    facts = relations.with_accuracy_of(tables.languages(runs["flores"]), tables.languages(runs["belebele"]))
+    rates = tables.rates(runs["flores"])
+    for rule, published in (("max", (0.8649, 0.8575)), ("mean", (0.9267, 0.8524))):
+        points = relations.language_points(facts, rates[rates["layer"] < 32], rule)
+        both = points[points["accuracy"].notna()]
+        x, y = both["rate"].to_numpy(float), both["accuracy"].to_numpy(float)
+        assert len(both) == 25 and (round(pearson(x, y).r, 4), round(spearman(x, y).r, 4)) == published

@@ -68,16 +68,17 @@ def test_a_record_is_strict_json_with_null_for_what_is_undefined() -> None:
     others = pd.DataFrame({"language": ["sw"], "correct": pd.array([None], dtype="boolean"), "margin": [NAN]})
     found = record(
         Source("run", "model", "task", "protocol", "mean"), "id", [side(ROW, SCORES)],
-        {"dali": np.array([0.25, NAN], np.float32)}, cosines, others,
+        {"dali": np.array([0.25, NAN], np.float32)}, {"dali": np.array([1.0, NAN])}, cosines, others,
     )  # fmt: skip
     read = json.loads(json.dumps(found, allow_nan=False))
     assert read["margins_by_layer"]["dali"] == [0.25, None]
+    assert read["aligned_by_layer"]["dali"] == [1.0, None]
     assert read["cosines_by_layer"]["cross"][1] == [[0.5, 0.5], [0.5, 0.5]]
     assert read["languages"] == [{"language": "sw", "correct": None, "margin": None}]
     assert read["texts"][0]["options"][1] == {
         "text": "y", "continuation": "B", "loglik": -2.5, "n_tokens": 2, "gold": True, "predicted": False
     }  # fmt: skip
-    assert record(Source("r", "m", "t", "p", "mean"), "id", [], {}, None, others)["cosines_by_layer"] is None
+    assert record(Source("r", "m", "t", "p", "mean"), "id", [], {}, {}, None, others)["cosines_by_layer"] is None
 
 
 def test_cosines_become_rows() -> None:

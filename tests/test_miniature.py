@@ -143,7 +143,7 @@ def instances(name: str, code: str) -> list:
     task = tasks.find_task(name)
     read = tasks.reader(task, None)
     pivot = tasks.load_pivot(task, read, task.pivot, task.protocols[0], "repaired", None, 0)
-    loaded = tasks.load_language(task, read, code, pivot, task.protocols[0], "repaired", False, 0)
+    loaded = tasks.load_language(task, read, code, pivot, task.protocols[0], "repaired", 0)
     return list(loaded.instances)
 
 

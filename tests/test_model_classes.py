@@ -9,6 +9,7 @@ import torch
 import transformers
 from conftest import byte_tokenizer, tiny_llama
 
+from crossalign.forward import agreement
 from crossalign.forward.agreement import choose_trees, reference
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.texts import requests_of, tokenized
@@ -100,6 +101,23 @@ def test_trees_are_chosen_where_a_model_takes_them_and_the_numbers_are_those_of_
         assert _difference(model, QUESTIONS, with_trees, batch_tokens) < 1e-3
     if with_trees:
         assert _difference(model, QUESTIONS, with_trees, 100_000, use_prefix=True) < 1e-3
+
+
+@pytest.mark.parametrize(("tokens", "instances"), [(1, 1), (400, 2), (1500, 3)])
+def test_instances_are_compared_until_there_are_enough_tokens(monkeypatch, tokens, instances):
+    model, compared = _model("llama"), []
+    texts = tokenized(QUESTIONS, model.tokenize)
+    sizes = [sum(len(r.run) for r in requests_of(t, i, 512)[0]) for i, t in enumerate(texts)]
+    assert sizes[0] < 400 < sizes[0] + sizes[1] and sum(sizes) < 1500
+
+    def counting(model, poolings, requests, *sizes):
+        compared.append(sum(len(r.run) for r in requests))
+        return reference(model, poolings, requests, *sizes)
+
+    monkeypatch.setattr(agreement, "reference", counting)
+    monkeypatch.setattr(agreement, "CHECKED_TOKENS", tokens)
+    assert choose_trees(model, POOLINGS, texts)[0]
+    assert compared == [sum(sizes[:instances])]
 
 
 WINDOWED = ["gemma2", "gemma3", "mistral"]

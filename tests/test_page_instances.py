@@ -50,7 +50,7 @@ def ids(app: AppTest) -> list[str]:
 def test_distributions_tests_and_list_are_there(opened: Open, cache: Path) -> None:
     app = opened(cache, language="swh_Latn")
     assert not app.error
-    assert len(charts(app)) == 5
+    assert len(charts(app)) == 4
     assert not [m.value for m in app.markdown if "example" not in m.value]  # the header, and nothing by accident
     assert [m.label.replace("\\", "") for m in app.metric] == ["Odds ratio: Swahili", "Odds ratio: within 3 languages"]
     assert "n = " in app.metric[1].delta and "p " in app.metric[1].delta
@@ -74,6 +74,38 @@ def test_the_effect_is_shown_in_number_and_forest(opened: Open, cache: Path, eff
     app = opened(cache, effect=effect)
     assert all(word in m.label for m in app.metric)
     assert "all languages" in charts(app)[3]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "n_charts", "word"),
+    [
+        ("needed", 4, "Enough?"),
+        ("confidence", 3, "gold option"),
+        ("pivot", 3, "McNemar"),
+        ("model", 2, "random intercept"),
+    ],
+)
+def test_every_analysis_has_its_figure_its_table_and_its_place_in_the_link(
+    opened: Open, cache: Path, analysis: str, n_charts: int, word: str
+) -> None:
+    app = opened(cache, language="swh_Latn", analysis=analysis)
+    assert not app.error and len(charts(app)) == n_charts and app.query_params["analysis"] == analysis
+    assert any(word in c.value for c in app.caption)
+    assert len(app.dataframe) == 1 + (analysis in ("pivot", "model"))
+
+
+def test_the_rule_of_the_paper_is_one_click_away(opened: Open, cache: Path) -> None:
+    sound = opened(cache, language="swh_Latn", effect="delta")
+    assert any("of the other half" in c.value for c in sound.caption) and len(sound.metric) == 2
+    published = opened(cache, language="swh_Latn", effect="delta", test="published")
+    assert any("tested one\\-sided" in c.value for c in published.caption)
+    assert len(published.metric) == 1 and "all languages" not in charts(published)[3]
+    layers = opened(cache, language="swh_Latn", effect="delta", test="layers")
+    assert any("most extreme of all layers" in c.value for c in layers.caption)
+    assert len({a.metric[0].delta for a in (sound, published, layers)}) == 3
+    fixed = opened(cache, language="swh_Latn", effect="delta", rule="layer", layer="2")
+    assert any(c.value.startswith("At layer 2; two\\-sided") for c in fixed.caption)
+    assert opened(cache, effect="odds_ratio", test="layers").query_params["test"] == "sound"
 
 
 def test_filters_narrow_the_list_and_stand_in_the_url(opened: Open, cache: Path) -> None:

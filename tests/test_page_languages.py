@@ -117,3 +117,19 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "<script>" not in said(app).replace("\\<script\\>", "")
     assert not any(e.allow_html for e in (*app.markdown, *app.caption))
     assert "<script" not in figure(app, "published-languages").to_json().replace("\\u003c", "<")
+
+
+def test_as_published_the_last_layer_does_not_count(whole: Path) -> None:
+    from crossalign.ui import data
+
+    ours, published = (opened(whole, "languages", rule=rule) for rule in ("mean", "mean_published"))
+    assert len(figure(ours, "correlation-by-layer").data[1].x) == 7
+    assert len(figure(published, "correlation-by-layer").data[1].x) == 6 and "corrected for having looked at 6" in said(
+        published
+    )
+    run = data.run_tables(next(whole.glob("*/run.json")).parent.name)
+    chosen = data.Selection(run.run_id, "dali", "last_token", "mean_published")
+    points = data.language_points(run, chosen).set_index("language")
+    rates = data.curves(run, chosen, ("sw",)).set_index("layer")["rate"]
+    assert points.loc["sw", "rate"] == pytest.approx(rates.drop(6).mean()) != rates.mean()
+    assert data.layers_of(run, data.Selection(run.run_id, "dali", "last_token", "max_published"))["sw"] < 6

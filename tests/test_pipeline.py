@@ -189,7 +189,7 @@ def report_wrong_types(folder: Path) -> None:
                 read, end = tasks.reader(task, place), (task.protocols[0], "repaired")
                 pivot = tasks.load_pivot(task, read, codes[0], *end, None, 0)
                 content_digest(pivot.instances)
-                found = tasks.load_language(task, read, codes[1], pivot, *end, False, 0).instances
+                found = tasks.load_language(task, read, codes[1], pivot, *end, 0).instances
                 if not all(isinstance(i.gold, int) for i in found) or (name, field) == ("xcopa", "question"):
                     print(f"{name}.{field} = {value!r} is taken as if it were right")
             except UserError:

@@ -20,6 +20,7 @@ from crossalign.statistics import (
     delta,
     fisher_exact,
     held_out_delta,
+    held_out_layers,
     held_out_values,
     layer_deltas,
     mann_whitney,
@@ -436,6 +437,29 @@ def test_held_out_values_use_the_other_halfs_best_layer():
     # Each half gets the layer that is best for the other, at which it fails itself.
     values = held_out_values(two, np.array([0, 0, 1, 1]))
     assert values.tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_held_out_layers_are_those_of_the_other_half():
+    aligned = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    groups = np.array([0, 0, 1, 1])
+    layers = held_out_layers(aligned, groups, n_splits=3)
+    assert layers.shape == (3, 4) and (layers == [1, 1, 0, 0]).all()
+    aligned[2:] = NAN  # the other half of the first group has nothing to choose by
+    assert (held_out_layers(aligned, groups) == [[-1, -1, 0, 0]]).all()
+    assert held_out_layers(aligned[:0], groups[:0]).shape == (1, 0)
+    assert (held_out_layers(aligned[:1], groups[:1]) == -1).all()
+
+
+def test_a_layer_chosen_without_looking_at_the_answers_keeps_the_p_of_nothing_uniform():
+    """The most aligned layer of all instances is the same however the answers are permuted, so its test holds."""
+    rng, found = np.random.default_rng(18), []
+    aligned = (rng.normal(size=400)[:, None] + rng.normal(size=(400, 12)) > rng.normal(0, 0.3, 12)).astype(float)
+    best = int(aligned.mean(axis=0).argmax())
+    for _ in range(400):
+        cohort = rng.permutation(np.repeat([0, 1], [250, 150]))
+        found.append(delta(aligned[:, best], cohort).p)
+    assert scipy.stats.kstest(found, "uniform").statistic < 0.1  # z takes few values, so it is not quite uniform
+    assert 0.025 < np.mean(np.array(found) < 0.05) < 0.08
 
 
 def test_held_out_values_keep_groups_together_and_average_splits():

@@ -217,6 +217,17 @@ def test_a_truncated_chunk_counts_as_absent(tmp_path: Path, size: int) -> None:
     assert not has_chunk(tmp_path, "key", 0, 3)
 
 
+@pytest.mark.parametrize("place", [0.3, 0.7, 1.0])
+def test_a_flipped_bit_in_the_numbers_of_a_chunk_makes_it_absent(tmp_path: Path, place: float) -> None:
+    save_chunk(tmp_path, "key", chunk(0, 3))
+    (path,) = tmp_path.iterdir()
+    data = bytearray(path.read_bytes())
+    first = 8 + int.from_bytes(data[:8], "little")
+    data[first + int(place * (len(data) - 1 - first))] ^= 1
+    path.write_bytes(data)
+    assert not has_chunk(tmp_path, "key", 0, 3)
+
+
 # --- states ------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def pivot_and(language: str, read, task: str = "xcopa", protocol: str = "options
     """The pivot's and a language's instances, all of them."""
     found = TASKS[task]
     pivot = load_pivot(found, read, found.pivot, protocol, connectors, None, shots)
-    return pivot, load_language(found, read, language, pivot, protocol, connectors, False, shots)
+    return pivot, load_language(found, read, language, pivot, protocol, connectors, shots)
 
 
 # --- rows to instances -------------------------------------------------------------------------------------------
@@ -234,8 +235,17 @@ def test_languages_with_other_instances_are_refused(ids: tuple[int, ...], words:
 def test_a_limit_takes_the_first_instances_and_their_translations() -> None:
     task, read = TASKS["xcopa"], reading(en=[copa(i) for i in range(5)], it=[copa(i) for i in (4, 3, 2, 1, 0)])
     pivot = load_pivot(task, read, "en", "options", "repaired", 2, 0)
-    joined = load_language(task, read, "it", pivot, "options", "repaired", True, 0)
+    joined = load_language(task, read, "it", pivot, "options", "repaired", 0)
     assert [i.instance_id for i in pivot.instances] == [i.instance_id for i in joined.instances] == ["0", "1"]
+
+
+@pytest.mark.parametrize(("ids", "words"), [((0, 1, 2, 9), "has 1 more"), ((0, 1), None), ((0, 3), "lacks 1")])
+def test_a_limit_does_not_hide_instances_that_the_pivot_lacks(ids: tuple[int, ...], words: str | None) -> None:
+    """What the limit leaves out may be absent in the language; what the pivot does not know at all is an error."""
+    task, read = TASKS["xcopa"], reading(en=[copa(i) for i in range(4)], it=[copa(i) for i in ids])
+    pivot = load_pivot(task, read, "en", "options", "repaired", 2, 0)
+    with pytest.raises(UserError, match=words) if words else nullcontext():
+        load_language(task, read, "it", pivot, "options", "repaired", 0)
 
 
 # --- real data ---------------------------------------------------------------------------------------------------
@@ -257,7 +267,7 @@ def test_every_language_of_the_real_data_has_all_instances(shared_data: Path, ta
     languages = local_languages(found, shared_data)
     assert len(languages) == {"xcopa": 12, "xstorycloze": 11, "belebele": 12, "flores": 20}[task]
     for code in languages:
-        loaded = load_language(found, read, code, pivot, found.protocols[0], "repaired", False, 0)
+        loaded = load_language(found, read, code, pivot, found.protocols[0], "repaired", 0)
         assert len(loaded.instances) == count
         if task == "xcopa":
             assert loaded.counts.get("connectors_repaired", 0) == REPAIRED.get(code, 0), code

@@ -95,31 +95,37 @@ def _column(
         bottom += height
 
 
-def aligned_versus_not(table: pd.DataFrame, label: str = "Accuracy", first: str | None = None) -> Drawing:
+def aligned_versus_not(
+    table: pd.DataFrame, label: str = "Accuracy", first: str | None = None, measures: tuple[Measure, Measure] = (ALIGNED, NOT_ALIGNED),
+) -> Drawing:  # fmt: skip
     """Accuracy (or quality) of aligned and of not aligned instances, a row per language; customdata is [language].
 
     Args:
-        table: columns language, name, aligned, aligned_low, aligned_high, n_aligned, and not_aligned,
-            not_aligned_low, not_aligned_high, n_not_aligned.
+        table: columns language, name, and for both measures the measure, its interval's ends and n_<measure>; a row
+            without language, over all of them, comes last.
         label: the quantity in words.
         first: column to sort by, largest first; the difference where None.
+        measures: the two that are compared, by default columns aligned and not_aligned; others are e.g. the alignment
+            rates of right and of wrong instances.
     """
-    known = table[table[["aligned", "not_aligned"]].notna().any(axis=1)]
+    one, other = measures
+    known = table[table[[one.column, other.column]].notna().any(axis=1)]
     if known.empty:
         return empty("No language has instances with known alignment and answer.")
-    difference = known["aligned"].astype(float) - known["not_aligned"].astype(float)
+    difference = known[one.column].astype(float) - known[other.column].astype(float)
     order = (known[first].astype(float) if first else difference).sort_values(
         ascending=False, na_position="last", kind="stable"
     )
     shown = known.loc[order.index].reset_index(drop=True)
-    traces = rows_of_dots(shown, [NOT_ALIGNED, ALIGNED], [(GREY, "circle-open"), (TEAL, "circle")], link=True)
+    shown = shown.iloc[np.argsort((shown["language"] == "").to_numpy(), kind="stable")].reset_index(drop=True)
+    traces = rows_of_dots(shown, [other, one], [(GREY, "circle-open"), (TEAL, "circle")], link=True)
     figure = canvas(traces, label, "")
     name_rows(figure, shown["name"].tolist())
     more = int((difference > 0).sum())
     alt = (
-        f"{label} of aligned and not aligned instances for {counted(len(shown), 'language')}; aligned instances are "
-        f"higher in {more}. First row: {spoken(shown['name'][0])}, aligned {measured(shown.loc[0], ALIGNED)}, "
-        f"not aligned {measured(shown.loc[0], NOT_ALIGNED)}."
+        f"{label} of {one.label} and {other.label} instances for {counted(len(shown), 'row')}; {one.label} instances are "
+        f"higher in {more}. First row: {spoken(shown['name'][0])}, {one.label} {measured(shown.loc[0], one)}, "
+        f"{other.label} {measured(shown.loc[0], other)}."
     )
     return Drawing(figure, spoken(alt, 600))
 

@@ -99,42 +99,79 @@ def _everyone(rows: pd.DataFrame | None, depth: Depth) -> list[go.Scatter]:
     ]
 
 
+def aligned_by_layer(table: pd.DataFrame, depth: Depth, *, layer: Number | None = None) -> Drawing:
+    """At which layers an instance is aligned, a row per metric, filled where it is; customdata is [layer].
+
+    For instances of which only decisions are known; with margins `margin_by_layer` shows more.
+
+    Args:
+        table: columns metric (as it is written on screen), layer, aligned (1, 0 or undefined).
+        depth: how layers are shown.
+        layer: the layer chosen elsewhere on the page, drawn as a line.
+    """
+    known = table[table["aligned"].notna()]
+    if known.empty:
+        return empty("It is not known at which layers this instance is aligned.")
+    metrics = list(dict.fromkeys(known["metric"]))
+    traces, words = [], []
+    for value, look in ((1.0, KNOWN["aligned", True]), (0.0, KNOWN["aligned", False])):
+        part = known[known["aligned"] == value]
+        traces.append(
+            go.Scatter(
+                x=depth.places(part["layer"]), y=part["metric"].map(metrics.index).to_numpy(np.int8), mode="markers",
+                customdata=[[a] for a in part["layer"].tolist()], name=look.label, hoverinfo="text",
+                hovertext=[f"{plain(m)}, layer {a}<br>{look.label}" for m, a in zip(part["metric"], part["layer"], strict=True)],
+                marker={"size": 9, "color": look.colour, "symbol": look.symbol, "line": {"width": 1.5, "color": look.colour}},
+            )
+        )  # fmt: skip
+    for metric in metrics:
+        mine = known[known["metric"] == metric]["aligned"]
+        words.append(f"{metric}: aligned in {int(mine.sum())} of {counted(len(mine), 'layer')}")
+    figure = canvas(traces, depth.label, "", 150 + 40 * len(metrics))
+    ticks = {"tickvals": list(range(len(metrics))), "ticktext": [plain(m) for m in metrics]}
+    figure.update_yaxes(**ticks, range=[len(metrics) - 0.4, -0.6], showgrid=False)
+    if layer is not None:
+        reference_line(figure, layer / max(1, depth.last) if depth.relative else layer, f"layer {layer}")
+    return Drawing(figure, spoken(f"Layers at which this instance is aligned. {'; '.join(words)}.", 600))
+
+
 def at_a_glance(
-    table: pd.DataFrame, *, current: str | None = None, label: str = "Alignment margin (cosine)"
+    table: pd.DataFrame, *, current: str | None = None, value: str = "margin", label: str = "Alignment margin (cosine)"
 ) -> Drawing:
     """The same question in all languages: margin across, right or wrong as rows; customdata is [language].
 
     Args:
-        table: one row per language: columns language, name, margin, correct (true, false or undefined).
+        table: one row per language: columns language, name, `value`, aligned, correct (true, false or undefined).
         current: code of the language on the page, ringed.
+        value: what is drawn across: margin, or layers_aligned where there are no margins.
         label: for the x axis.
     """
-    shown = table[table["margin"].notna()].reset_index(drop=True)
+    shown = table[table[value].notna()].reset_index(drop=True)
     if shown.empty:
-        return empty("No other language has a defined margin for this question.")
+        return empty("No other language has a known alignment for this question.")
     row = shown["correct"].astype(object).map({True: 2, False: 1}).astype(float).fillna(0).to_numpy(np.int8)
     must = (shown["language"] == current).to_numpy(bool)
     codes = shown["language"].astype(str).tolist()
-    shown = shown.assign(
-        row=row, place=places(numbers(shown["margin"]), row.astype(np.float32), codes, must, (600, 170))
-    )
+    shown = shown.assign(row=row, place=places(numbers(shown[value]), row.astype(np.float32), codes, must, (600, 170)))
     looks = [(i, look) for i, look in enumerate(ANSWERS) if (row == i).any()]
-    traces = [_languages(shown[row == i], look) for i, look in looks]
-    figure = canvas([*traces, *ring(shown[must], "margin", "row")], label, "", 250)
+    traces = [_languages(shown[row == i], look, value) for i, look in looks]
+    figure = canvas([*traces, *ring(shown[must], value, "row")], label, "", 250)
     first = 0 if (row == 0).any() else 1
     ticks = {"tickvals": [0, 1, 2], "ticktext": [look.label for look in ANSWERS]}
     figure.update_yaxes(**ticks, range=[first - 0.6, 2.6])
     figure.update_layout(showlegend=False)
-    reference_line(figure, 0, "aligned →")
-    counts = f"correct in {int((row == 2).sum())}, aligned in {int((shown['margin'] > 0).sum())}"
+    if value == "margin":
+        reference_line(figure, 0, "aligned →")
+    counts = f"correct in {int((row == 2).sum())}, aligned in {int(shown['aligned'].fillna(False).sum())}"
     words = f"This question in {counted(len(shown), 'language')}: {counts}. {label} across."
     return Drawing(figure, spoken(words, 600))
 
 
-def _languages(part: pd.DataFrame, look: Style) -> go.Scatter:
-    hover = [f"{plain(r['name'])}<br>{look.label}<br>margin {number(r['margin'])}" for r in part.to_dict("records")]
+def _languages(part: pd.DataFrame, look: Style, value: str) -> go.Scatter:
+    what = "margin" if value == "margin" else "share of aligned layers"
+    hover = [f"{plain(r['name'])}<br>{look.label}<br>{what} {number(r[value])}" for r in part.to_dict("records")]
     return go.Scatter(
-        x=numbers(part["margin"]),
+        x=numbers(part[value]),
         y=part["row"].to_numpy(np.int8),
         customdata=[[code] for code in part["language"]],
         hovertext=hover,

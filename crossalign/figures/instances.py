@@ -222,11 +222,11 @@ def aligned_layers(table: pd.DataFrame, n_layers: int, by: str | None = "correct
     """In how many layers instances are aligned: the share of each group with 0, 1, … layers.
 
     Args:
-        table: one row per instance, columns n_aligned (whole number of aligned layers) and `by`.
+        table: one row per instance, columns layers_aligned (the share of aligned layers) and `by`.
         n_layers: layers compared, L + 1 with the embeddings.
         by: as in `distribution`.
     """
-    parts = _values(table, "n_aligned", by)
+    parts = [(look, np.rint(share * n_layers)) for look, share in _values(table, "layers_aligned", by)]
     if not parts:
         return empty("No instance has a known number of aligned layers.")
     traces = []

@@ -96,7 +96,8 @@ def curves(
     # Colours follow the table, not the highlight, so that a curve keeps its look when another is chosen.
     looks = {key: _look(series, key, i, names[key]) for i, key in enumerate(k for k in parts if k in coloured)}
     traces = _grey([(k, parts[k], names[k]) for k in parts if k not in looks], depth, value, series)
-    traces += _relabelled(known, coloured, looks, depth, series) if relabelled and "relabelled_rate" in known else []
+    relabelled = relabelled and "relabelled_rate" in known and bool(known["relabelled_rate"].notna().any())
+    traces += _relabelled(known, coloured, looks, depth, series) if relabelled else []
     ribbons = _with_ribbon(coloured, highlight) if intervals and {"low", "high"} <= set(known) else []
     for key in coloured:
         part, look = parts[key], looks[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,10 @@ from crossalign.schema import UserError
 TOLERANCES = {"float32": (1e-3, 1e-4), "bfloat16": (0.5, 0.1), "float16": (0.1, 0.02)}
 """dtype → (log-likelihood in nats, state relative to the layer's largest value). Half precisions round each matrix
 product to 8 or 11 bits, so two orders of summation differ by this much without either being wrong."""
+
+
+CHECKED_TOKENS = 1500
+"""Instances are compared until they hold so many tokens: long ones cost seconds and show no more than short ones."""
 
 
 class Agreement(NamedTuple):
@@ -43,7 +48,7 @@ def choose_trees(
         UserError: even plain batches differ from single texts, so no number of this model could be trusted.
     """
     requests = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(sample)]
-    requests = [group for group in requests if group]
+    requests = _enough([group for group in requests if group])
     if not requests:
         return True, "no text fits into the model, nothing to compare"
     n_options = len(sample[0].options)
@@ -64,11 +69,18 @@ def choose_trees(
         except (ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
             failures.append(f"{name} are refused by the model ({type(error).__name__})")
             continue
-        agreement = _difference(got, expected)
+        agreement = difference(got, expected)
         if agreement.within(model.dtype):
             return with_trees, "; ".join([*failures, f"{name} agree with single texts: {agreement}"])
         failures.append(f"{name} disagree: {agreement}")
     raise UserError(f"No way of running this model agrees with single texts ({'; '.join(failures)}).")
+
+
+def _enough(groups: Sequence[list[Request]]) -> list[list[Request]]:
+    """The first groups, until they hold `CHECKED_TOKENS`."""
+    sizes = [sum(len(r.run) for r in group) for group in groups]
+    before = np.cumsum([0, *sizes])
+    return [group for group, tokens in zip(groups, before, strict=False) if tokens < CHECKED_TOKENS]
 
 
 @torch.inference_mode()
@@ -90,21 +102,24 @@ def _check_causal(model: LanguageModel, tokens: tuple[int, ...]) -> None:
 def reference(
     model: LanguageModel, poolings: Sequence[str], requests: Sequence[Request], n_pooled: int, n_scored: int
 ) -> Encoded:
-    """The slow, plain way, written from the definitions: one text a pass, the model's own logits over all positions."""
+    """The slow, plain way, written from the definitions: one text a pass, the model's own logits over all positions.
+
+    Texts that differ only in a last token that need not be run (the letters after one prompt) are one text.
+    """
     pooled = {p: np.full((model.n_layers + 1, n_pooled, model.hidden_size), np.nan, np.float32) for p in poolings}
     logliks = np.full(n_scored, np.nan)
-    for request in requests:
-        ids = torch.tensor([request.tokens], device=model.device)
+    for run, same in groupby(sorted(requests, key=lambda r: r.run), key=lambda r: r.run):
+        ids = torch.tensor([run], device=model.device)
         output = model.model(input_ids=ids, output_hidden_states=True, use_cache=False)
-        if request.scored >= 0:
-            logprobs = output.logits[0].float().log_softmax(-1)
-            targets = request.tokens[request.start :]
-            picked = [logprobs[request.start - 1 + i, token].item() for i, token in enumerate(targets)]
-            logliks[request.scored] = sum(picked)
-        if request.pooled >= 0:
-            for layer, state in enumerate(output.hidden_states):
-                for pooling in poolings:
-                    pooled[pooling][layer, request.pooled] = _pool(state[0].float().cpu().numpy(), pooling)
+        for request in same:
+            if request.scored >= 0:
+                targets, first = request.tokens[request.start :], request.start - 1
+                logprobs = output.logits[0, first : first + len(targets)].float().log_softmax(-1)
+                logliks[request.scored] = sum(logprobs[i, token].item() for i, token in enumerate(targets))
+            if request.pooled >= 0:
+                for layer, state in enumerate(output.hidden_states):
+                    for pooling in poolings:
+                        pooled[pooling][layer, request.pooled] = _pool(state[0].float().cpu().numpy(), pooling)
     return Encoded(pooled, logliks, (0, 0))
 
 
@@ -115,7 +130,8 @@ def _pool(states: np.ndarray, pooling: str) -> np.ndarray:
     return (weights[:, None] * states).sum(0) / weights.sum()
 
 
-def _difference(got: Encoded, expected: Encoded) -> Agreement:
+def difference(got: Encoded, expected: Encoded) -> Agreement:
+    """Largest differences of the pooled states and log-likelihoods that `expected` has; a NaN in `got` counts as NaN."""
     relative = 0.0
     for pooling, states in expected.pooled.items():
         for mine, theirs in zip(got.pooled[pooling], states, strict=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from jaxtyping import Float
 from crossalign.forward.kernels import without_later_keys
 from crossalign.forward.pooling import Pooled, Pooler
 from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, trees
+from crossalign.forward.workers import side_by_side
 from crossalign.models import LanguageModel
 
 MIN_PREFIX = 32
@@ -47,23 +50,37 @@ class Prefix(NamedTuple):
     keys_values: list[tuple[torch.Tensor, torch.Tensor]]
 
 
+Head = Callable[[Any, torch.Tensor], torch.Tensor]
+"""A pass's output, and hidden states of some positions → their logits."""
+
+
 @contextmanager
-def _head_only(model: Any, decoder: Any, output: Any) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+def _head_alone(model: Any, decoder: Any) -> Iterator[Head]:
     """Hidden states → logits by the model's own output head, whatever it does (scaling, soft-capping).
 
-    The model is called with a decoder that gives its last `output` again, but with the given states, so no class of
-    model needs a branch here, and vocabulary-sized logits exist only for the positions where a token is scored.
+    The model is called with a decoder that gives an earlier output again, but with the given states, so no class of
+    model needs a branch here, and vocabulary-sized logits exist only for the positions where a token is scored. Every
+    thread has its own output to give; without one the decoder runs as ever.
     """
-    given = copy.copy(output)
+    given = threading.local()
     had_own = "forward" in vars(decoder)
     original = decoder.forward
-    decoder.forward = lambda *args, **kwargs: given
 
-    def logits(states: torch.Tensor) -> torch.Tensor:
-        given.last_hidden_state = states[None]
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        output = getattr(given, "output", None)
+        return original(*args, **kwargs) if output is None else output
+
+    def logits(output: Any, states: torch.Tensor) -> torch.Tensor:
+        given.output = copy.copy(output)
+        given.output.last_hidden_state = states[None]
         ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
-        return model(input_ids=ids, use_cache=False).logits[0]
+        try:
+            return model(input_ids=ids, use_cache=False).logits[0]
+        finally:
+            given.output = None
 
+    decoder.forward = forward
     try:
         yield logits
     finally:
@@ -79,10 +96,13 @@ class Encoder:
     Args:
         with_trees: token trees under a 4-D mask; False runs every text by itself in padded batches.
         batch_tokens: most tokens of a forward pass, padding included.
+        workers: passes that are run side by side.
     """
 
-    def __init__(self, model: LanguageModel, poolings: Sequence[str], batch_tokens: int, with_trees: bool) -> None:
-        self.model, self.poolings = model, tuple(poolings)
+    def __init__(
+        self, model: LanguageModel, poolings: Sequence[str], batch_tokens: int, with_trees: bool, workers: int = 1
+    ) -> None:
+        self.model, self.poolings, self.workers = model, tuple(poolings), workers
         self.batch_tokens, self.with_trees = batch_tokens, with_trees
 
     def prefix(self, requests: Sequence[Request]) -> Prefix | None:
@@ -142,27 +162,35 @@ class Encoder:
         pooled = {p: np.full(shape, np.nan, dtype=np.float32) for p in self.poolings}
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
-        for batch, shared in self.plan(groups, prefix):
-            self._run(batch, shared, pooled, logliks)
-            tokens = sum(len(row) for row in batch.rows)
-            real, padded = real + tokens, padded + batch.padded
-            if progress:
-                progress(tokens)
+        attention = without_later_keys() if self.with_trees else nullcontext()
+        with attention, _head_alone(self.model.model, self.model.decoder) as head:
+
+            def run(planned: tuple[Batch, Prefix | None]) -> Batch:
+                self._run(*planned, head, pooled, logliks)
+                return planned[0]
+
+            for batch in side_by_side(run, self.plan(groups, prefix), self.workers):
+                tokens = sum(len(row) for row in batch.rows)
+                real, padded = real + tokens, padded + batch.padded
+                if progress:
+                    progress(tokens)
         return Encoded(pooled, logliks, (real, padded))
 
-    def _run(self, batch: Batch, prefix: Prefix | None, pooled: Pooled, logliks: Float[np.ndarray, "score"]) -> None:
+    def _run(
+        self, batch: Batch, prefix: Prefix | None, head: Head, pooled: Pooled, logliks: Float[np.ndarray, "score"]
+    ) -> None:
         """Fills in the results of one batch.
 
         One text with a NaN makes NaN of whatever shares its tree or batch (0 times NaN is NaN), so the texts of such
         a batch are run again, each by itself.
         """
         pooler = Pooler(batch, self.poolings)
-        scores, states = self._forward(batch, prefix, pooler)
+        scores, states = self._forward(batch, prefix, head, pooler)
         finite = all(np.isfinite(score) for _, score in scores) and all(s.isfinite().all() for s in states.values())
         requests = [r for row in batch.rows for r in row.requests]
         if not finite and len(requests) > 1:
             for request in requests:
-                self._run(Batch((chains([request])[0],)), prefix, pooled, logliks)
+                self._run(Batch((chains([request])[0],)), prefix, head, pooled, logliks)
             return
         for pooling, values in states.items():
             pooled[pooling][:, pooler.slots] = values.numpy()
@@ -175,19 +203,16 @@ class Encoder:
 
     @torch.inference_mode()
     def _forward(
-        self, batch: Batch, prefix: Prefix | None, pooler: Pooler
+        self, batch: Batch, prefix: Prefix | None, head: Head, pooler: Pooler
     ) -> tuple[list[tuple[int, float]], dict[str, torch.Tensor]]:
         scored = _ScoredPositions(batch)
         wanted = len(pooler.slots) > 0
-        arguments = self._arguments(batch, prefix)
-        with without_later_keys() if arguments["attention_mask"].dim() == 4 else nullcontext():
-            output = self.model.decoder(**arguments, output_hidden_states=wanted)
+        output = self.model.decoder(**self._arguments(batch, prefix), output_hidden_states=wanted)
         scores: list[tuple[int, float]] = []
         if scored.slots:
             last = output.last_hidden_state
             states = last.reshape(-1, last.shape[-1])[scored.positions.to(last.device)]
-            with _head_only(self.model.model, self.model.decoder, output) as logits:
-                scores = scored.logliks(states, logits)
+            scores = scored.logliks(states, functools.partial(head, output))
         return scores, pooler(output.hidden_states) if wanted else {}
 
     def _arguments(self, batch: Batch, prefix: Prefix | None) -> dict[str, Any]:

@@ -32,6 +32,8 @@ CITATION = (
 TASKS = ("xcopa", "belebele")
 """Tasks with published figures here."""
 
+COVERAGE = "Included are XCOPA (9 languages) and 25 languages of Belebele; the paper's XStoryCloze is not."
+
 CAVEATS = {
     "xcopa": "The English side is a machine translation of each language with 'because' for all 500 items, and connectors in "
     "Chinese, Thai, Turkish and Swahili are wrong for part of them, which changes alignment.",

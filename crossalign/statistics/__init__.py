@@ -33,8 +33,15 @@ from crossalign.statistics.correlation import (
     spearman,
 )
 from crossalign.statistics.discrimination import auc, mann_whitney
-from crossalign.statistics.estimates import Estimate, Rate, means, rate, rate_of_counts
-from crossalign.statistics.layers import ByLayer, held_out_delta, held_out_values, layer_correlations, layer_deltas
+from crossalign.statistics.estimates import Estimate, Rate, means, rate, rate_of_counts, undefined
+from crossalign.statistics.layers import (
+    ByLayer,
+    held_out_delta,
+    held_out_layers,
+    held_out_values,
+    layer_correlations,
+    layer_deltas,
+)
 from crossalign.statistics.mixed import MixedLogistic, language_means, mixed_logistic
 from crossalign.statistics.multiplicity import benjamini_hochberg, holm
 from crossalign.statistics.paired import PairedCounts, mcnemar_exact, paired_counts, paired_difference
@@ -51,10 +58,10 @@ __all__ = [
     "ByLayer", "COEFFICIENTS", "COHORTS", "CommonOddsRatio", "Conditionals", "Correlation", "CrossTable", "Estimate",
     "LinearFit", "MixedLogistic", "PairedCounts", "Rate", "auc", "benjamini_hochberg", "clustered_mantel_haenszel",
     "cohort_sizes", "cohorts", "conditionals", "correlation", "correlation_difference", "cross_table", "delta",
-    "fisher_exact", "held_out_delta", "held_out_values", "holm", "indicators", "kendall", "language_means",
+    "fisher_exact", "held_out_delta", "held_out_layers", "held_out_values", "holm", "indicators", "kendall", "language_means",
     "layer_correlations", "layer_deltas", "leave_one_out", "linear_fit", "mann_whitney", "mantel_haenszel",
     "mcnemar_exact", "mean_difference", "means", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
     "partial_correlation", "pearson", "pooled_auc", "pooled_difference", "published_delta", "rate", "rate_difference",
     "rate_of_counts", "risk_difference", "spearman",
-    "stratified_tables",
+    "stratified_tables", "undefined",
 ]  # fmt: skip

@@ -82,25 +82,29 @@ def means(
 ) -> tuple[Float[np.ndarray, "row"], Float[np.ndarray, "row"], Float[np.ndarray, "row"], Int[np.ndarray, "row"]]:
     """Mean of each row, lower and upper end of its 95 % interval, and how many values are defined.
 
-    Normal interval from the variance of the mean: with groups the larger of that with whole groups resampled and that
-    with independent instances. NaN without values; no interval with fewer than 2.
+    Student's t interval with one degree of freedom less than there are values, or groups. With groups the variance of the
+    mean is the larger of that with whole groups resampled and that with independent instances. NaN without values; no
+    interval with fewer than 2.
 
     Args:
         values: e.g. alignment margins at each layer; NaN for undefined, which is left out.
         groups: resampling unit of each instance.
 
     >>> [v.round(3).tolist() for v in means(np.array([[1.0, 2.0, 3.0, np.nan]]))]
-    [[2.0], [0.868], [3.132], [3]]
+    [[2.0], [-0.484], [4.484], [3]]
     """
+    from scipy.special import stdtrit
+
     defined = ~np.isnan(values)
-    n = defined.sum(axis=1)
+    n = units = defined.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(defined, values, 0).sum(axis=1, dtype=float) / n
         off = np.where(defined, values - mean[:, None], 0) / n[:, None]
         variance = (off**2).sum(axis=1) * n / (n - 1)
         if groups is not None:
-            variance = np.fmax(variance, _between_groups(off, defined, groups))
-    half = Z95 * np.sqrt(variance)
+            between, k = _between_groups(off, defined, groups)
+            variance, units = np.fmax(variance, between), np.where(k > 1, k, n)
+        half = stdtrit(np.maximum(units - 1.0, 1.0), 0.975) * np.sqrt(variance)
     return mean, mean - half, mean + half, n
 
 
@@ -108,15 +112,15 @@ def _between_groups(
     off: Float[np.ndarray, "row instance"],
     defined: Bool[np.ndarray, "row instance"],
     groups: Int[np.ndarray, "instance"],
-) -> Float[np.ndarray, "row"]:
-    """Variance of the mean of each row with whole groups resampled; NaN where there is one group."""
+) -> tuple[Float[np.ndarray, "row"], Int[np.ndarray, "row"]]:
+    """Variance of the mean of each row with whole groups resampled, NaN where there is one group; and how many there are."""
     order = np.argsort(groups, kind="stable")
     first = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
     if not len(first):
-        return np.full(len(off), math.nan)
+        return np.full(len(off), math.nan), np.zeros(len(off), dtype=int)
     sums = np.add.reduceat(off[:, order], first, axis=1)
     k = np.logical_or.reduceat(defined[:, order], first, axis=1).sum(axis=1)
-    return np.where(k > 1, (sums**2).sum(axis=1) * k / (k - 1), math.nan)
+    return np.where(k > 1, (sums**2).sum(axis=1) * k / (k - 1), math.nan), k
 
 
 def wilson(p: float, n: float | int) -> tuple[float, float]:

@@ -143,16 +143,16 @@ def layer_deltas(
     return ByLayer(value, low, high, p, p_best, n)
 
 
-def held_out_values(
+def held_out_layers(
     aligned: Decisions,
     groups: Groups,
     rng: np.random.Generator | None = None,
     n_splits: int = 1,
-) -> Float[np.ndarray, "instance"]:
-    """Whether each instance is aligned at the layer that is best (highest rate) in the half it is not in.
+) -> Int[np.ndarray, "split instance"]:
+    """For each instance the layer that is best (highest rate, the first of equals) in the half it is not in.
 
-    Groups are split into halves at random; each half's best layer is used in the other half. So the values may be tested
-    like those of a layer that was named beforehand. With several splits they are means over splits, between 0 and 1.
+    Groups are split into halves at random; each half's best layer is used in the other half. So what an instance is at
+    its layer may be tested like the values of a layer that was named beforehand.
 
     Args:
         aligned: 1.0, 0.0 or NaN at each layer.
@@ -161,7 +161,7 @@ def held_out_values(
         n_splits: how many.
 
     Returns:
-        NaN where the decision at a chosen layer is NaN, or where the other half has none.
+        -1 where the other half has no decision.
     """
     _, group = np.unique(groups, return_inverse=True)
     n_groups = int(group.max(initial=-1)) + 1
@@ -169,16 +169,29 @@ def held_out_values(
     in_first = ((rng or np.random.default_rng(0)).permuted(places, axis=1) < n_groups / 2)[:, group]
     defined = ~np.isnan(aligned)
     hits = np.where(defined, aligned, 0.0)
-    rows = np.arange(len(aligned))
-    total = np.zeros(len(aligned))
+    layers = np.full(in_first.shape, -1)
     for half in (in_first, ~in_first):
         counts = half.astype(float) @ defined
         with np.errstate(invalid="ignore"):
             rates = np.where(counts > 0, (half.astype(float) @ hits) / counts, -1.0)
-        chosen = rates.argmax(axis=1)
-        values = np.where((rates.max(axis=1) >= 0)[:, None], aligned[rows[None, :], chosen[:, None]], math.nan)
-        total += np.where(half, 0.0, values).sum(axis=0)
-    return total / n_splits
+        chosen = np.where(rates.max(axis=1) >= 0, rates.argmax(axis=1), -1)
+        layers = np.where(half, layers, chosen[:, None])
+    return layers
+
+
+def held_out_values(
+    aligned: Decisions,
+    groups: Groups,
+    rng: np.random.Generator | None = None,
+    n_splits: int = 1,
+) -> Float[np.ndarray, "instance"]:
+    """Whether each instance is aligned at its layer of `held_out_layers`; with several splits the mean, between 0 and 1.
+
+    NaN where the decision at a chosen layer is NaN, or where the other half has none.
+    """
+    layers = held_out_layers(aligned, groups, rng, n_splits)
+    values = aligned[np.arange(len(aligned)), np.maximum(layers, 0)]
+    return np.where(layers < 0, math.nan, values).mean(axis=0)
 
 
 def held_out_delta(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,18 +38,31 @@ def _path(folder: Path, start: int) -> Path:
 
 def save_chunk(folder: Path, key: str, chunk: Chunk) -> None:
     """Writes a chunk whole. `key` says what it was computed from; a chunk with another key is not used."""
-    small = {"logliks": chunk.logliks, "too_long": chunk.too_long, "tokens": chunk.tokens}
-    write_arrays(_path(folder, chunk.start), chunk.states | small, {"key": key, "stop": str(chunk.stop)})
+    arrays = chunk.states | {"logliks": chunk.logliks, "too_long": chunk.too_long, "tokens": chunk.tokens}
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).data)
+    metadata = {"key": key, "stop": str(chunk.stop), "sha256": digest.hexdigest()}
+    write_arrays(_path(folder, chunk.start), arrays, metadata)
 
 
 def has_chunk(folder: Path, key: str, start: int, stop: int) -> bool:
     """Whether a sound chunk of exactly these instances is there; a damaged one counts as absent."""
+    path = _path(folder, start)
     try:
-        with safe_open(_path(folder, start), framework="np") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError):
         return False
-    return metadata.get("key") == key and metadata.get("stop") == str(stop)
+    named = metadata.get("key") == key and metadata.get("stop") == str(stop)
+    return named and metadata.get("sha256") == _payload_digest(path)
+
+
+def _payload_digest(path: Path) -> str:
+    """SHA-256 of what follows the header of a safetensors file."""
+    with path.open("rb") as file:
+        file.seek(8 + int.from_bytes(file.read(8), "little"))
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Scratch:

@@ -37,6 +37,8 @@ class Loaded(NamedTuple):
     counts: dict[str, int]
     shots: tuple[str, ...] = ()
     """Ids of the few-shot examples."""
+    beyond: frozenset[str] = frozenset()
+    """Ids of the instances that the limit has left out."""
 
 
 def find_task(name: str) -> Task:
@@ -71,7 +73,8 @@ def load_pivot(
         raise UserError(f"{task.title} has only {len(examples.instances)} examples for --shots {shots} in {pivot}.")
     shown = tuple(i.instance_id for i in examples.instances[:shots])
     instances, counts = _with_shots(task, everything, examples, shown)
-    return Loaded(_grouped(instances[:limit]), counts, shown)
+    beyond = frozenset(i.instance_id for i in instances[limit:]) if limit else frozenset()
+    return Loaded(_grouped(instances[:limit]), counts, shown, beyond)
 
 
 def _grouped(instances: Sequence[Instance]) -> tuple[Instance, ...]:
@@ -83,12 +86,11 @@ def _grouped(instances: Sequence[Instance]) -> tuple[Instance, ...]:
 
 
 def load_language(
-    task: Task, read: Read, language: str, pivot: Loaded, protocol: str, connectors: str, limited: bool, shots: int
+    task: Task, read: Read, language: str, pivot: Loaded, protocol: str, connectors: str, shots: int
 ) -> Loaded:
     """One language's instances joined to the pivot's by id, in the pivot's order and with its groups.
 
-    Args:
-        limited: the run uses only a part of the instances, so more of them here are no error.
+    What lies beyond the pivot's limit is left out, and may be absent here.
     """
     everything = _load(task, read, language, "test", protocol, connectors)
     examples = _load(task, read, language, "dev", protocol, connectors) if shots and task.dev else everything
@@ -96,7 +98,7 @@ def load_language(
     by_id = {instance.instance_id: instance for instance in instances}
     wanted = {instance.instance_id for instance in pivot.instances}
     missing = [i for i in wanted if i not in by_id]
-    extra = [] if limited else [i for i in by_id if i not in wanted]
+    extra = [i for i in by_id if i not in wanted and i not in pivot.beyond]
     if missing or extra:
         first = sorted(missing or extra)[0]
         what = f"lacks {len(missing)}" if missing else f"has {len(extra)} more"

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import profiles, reference, relations
+from crossalign import accuracy, profiles, reference, relations, tables
+from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.imported import aligned_instances
 from crossalign.margins import read_margins
 from crossalign.relations import PAIRS, LayerCorrelations
@@ -44,15 +45,19 @@ def _by_layer(
     run = data.load_run(folder, version)
     points = data.language_points(run, selection)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
-    layers = relations.by_layer(data.curves(run, selection), points, other, coefficient)
-    return layers, relations.by_metric(of_pooling, points, other, coefficient)
+    rates, curves = (
+        data.layers_counted(r, selection.rule, run.n_layers) for r in (of_pooling, data.curves(run, selection))
+    )
+    layers = relations.by_layer(curves, points, other, coefficient)
+    return layers, relations.by_metric(rates, points, other, coefficient)
 
 
 def by_layer(
     run: RunTables, selection: Selection, other: str, coefficient: str
 ) -> tuple[LayerCorrelations, pd.DataFrame]:
-    """`relations.by_layer` of the chosen metric, and `relations.by_metric`, whatever the rule for layers is."""
-    any_rule = replace(selection, rule="max", layer=0, depth=0)
+    """`relations.by_layer` of the chosen metric, and `relations.by_metric`; of the rule for layers it matters only which layers count."""
+    rule = "max_published" if selection.rule.endswith("_published") else "max"
+    any_rule = replace(selection, rule=rule, layer=0, depth=0)
     return _by_layer(run.run.folder, run.version, any_rule, other, coefficient)
 
 
@@ -95,6 +100,27 @@ def _cohort_curves(
     return CohortCurves(curves, profiles.deltas(found.decided, *sides))
 
 
+def has_fewer_options(run: RunTables, selection: Selection) -> bool:
+    """Whether wrong options can be taken away: more than two options, scores and a metric that compares options."""
+    many, metric = int(run.facts.get("n_options") or 0) > 2, ALIGNMENT_METRICS.get(selection.metric)
+    return many and metric is not None and metric.margin is not None and bool(run.rates["tie_rate"].notna().any())
+
+
+@st.cache_resource(max_entries=16, show_spinner="Taking options away …")
+def _option_curves(folder: Path, version: Version, metric: str, pooling: str, language: str) -> pd.DataFrame | None:
+    run = data.load_run(folder, version)
+    layers, logliks = tables.alignment(run.run, language, pooling), accuracy.logliks(run.run, language)
+    if layers is None or logliks is None or logliks.shape[1] < 3:
+        return None
+    gold = parts.read_table(run.run, language, "instances.parquet", ["gold"])["gold"].to_pylist()
+    return profiles.option_curves(layers, logliks, np.array([g or 0 for g in gold]), _groups(run, language), metric)
+
+
+def option_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame | None:
+    """`profiles.option_curves` of a language; None where it has no cosines or no scores."""
+    return _option_curves(run.run.folder, run.version, selection.metric, selection.pooling, language)
+
+
 def metric_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
     """The rates of all metrics of one language by layer; column name: the metric as the field writes it."""
     rates = run.rates[(run.rates["language"] == language) & (run.rates["pooling"] == selection.pooling)]
@@ -113,7 +139,8 @@ def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFr
     """
     metric = published_metric(selection.metric)
     at = selection.fixed_layer(reference.N_LAYERS)
-    published = relations.published_points(task, metric, selection.rule, at).assign(model=PUBLISHED)
+    rule = selection.rule.removesuffix("_published")
+    published = relations.published_points(task, metric, rule, at).assign(model=PUBLISHED)
     if task != run.spec.task:
         return published
     return pd.concat(

@@ -80,8 +80,11 @@ def run_header(run: RunTables) -> None:
     )
     if note := facts.get("note"):
         st.caption(plain(str(note)))
-    for sentence in missing(run.run):
-        st.caption(plain(sentence))
+    if lacks := missing(run.run):
+        things = "a thing" if len(lacks) == 1 else f"{len(lacks)} things"
+        with st.expander(f"This run lacks {things} that other runs have", icon=":material/info:"):
+            for sentence in lacks:
+                st.caption(plain(sentence))
     if run.missing:
         st.info(
             plain(
@@ -119,6 +122,9 @@ def only_pivot(run: RunTables) -> None:
             "`crossalign import lm-eval DIR --run RUN`.",
             title="This run holds accuracy only, no alignment",
         )
+        show_table(run.languages, key="accuracy")
+        with st.container(horizontal=True, gap="small"):
+            files(run.languages, f"{run.run_id}_accuracy")
         return
     st.info(
         plain(f"Alignment needs at least one language beside {run.name(run.spec.pivot)}. Compute one, then reload."),
@@ -250,6 +256,7 @@ def columns() -> dict[str, Any]:
     number = st.column_config.NumberColumn
     return {
         "accuracy": number("accuracy", format="%.3f"),
+        "pivot_accuracy": number("pivot accuracy", format="%.3f"),
         "accuracy_low": number("95 % from", format="%.3f"),
         "accuracy_high": number("to", format="%.3f"),
         "layer": number("layer", help="0 = embeddings; −1 = mean over all layers"),

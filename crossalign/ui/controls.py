@@ -30,19 +30,21 @@ def choose_one(
     format_func: Callable[[Any], str] = str,
     help: str | None = None,  # noqa: A002 (Streamlit's name)
     width: int | Literal["stretch"] = "stretch",
+    buttons: bool = False,
 ) -> T:
     """One of several options: buttons for a few, a list with search for more.
 
     Args:
         key: name of the control, in the session and in the URL.
         default: the first option where it is None or not offered.
+        buttons: always buttons, in as many rows as they need.
     """
     first = default if default in options else options[0]
     offered = {str(option): option for option in options}
     address.settle(key, lambda text: offered.get(_one(text)), first, lambda value: value in options)
     settings = {"format_func": format_func, "key": key, "help": help, "width": width}
-    if len(options) <= FEW and sum(len(format_func(o)) for o in options) <= NARROW:
-        value = st.segmented_control(label, options, required=True, wrap=False, **settings)
+    if buttons or (len(options) <= FEW and sum(len(format_func(o)) for o in options) <= NARROW):
+        value = st.segmented_control(label, options, required=True, wrap=buttons, **settings)
     else:
         value = st.selectbox(label, options, **settings)
     value = value if value in options else first

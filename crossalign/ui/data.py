@@ -20,6 +20,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import relations, tables
+from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.languages import language
 from crossalign.schema import RunSpec, UserError
 from crossalign.store.runs import Run, list_runs, read_run
@@ -28,7 +29,13 @@ Version = tuple[Any, ...]
 
 
 RULES = {"max": "best layer", "mean": "mean over layers", "layer": "one layer", "depth": "relative depth"}
-"""From rates by layer to one number per language."""
+RULES |= {"max_published": "best layer, as published", "mean_published": "mean over layers, as published"}
+"""From rates by layer to one number per language. As published: without layer L, as in the published correlations."""
+
+
+def layers_counted(rates: pd.DataFrame, rule: str, n_layers: int) -> pd.DataFrame:
+    """The rates of the layers that a rule looks at: all, or all but the last."""
+    return rates[rates["layer"] < n_layers] if rule.endswith("_published") else rates
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Selection:
         language: one language other than the pivot; "" where the page has no such control.
         languages: several; empty means no restriction.
         scripts, families, levels: filters on languages; empty means no restriction.
+        accuracy_of, accuracy_version: another run whose accuracy stands in for that of the run; "" for its own.
     """
 
     run: str
@@ -55,6 +63,8 @@ class Selection:
     scripts: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
+    accuracy_of: str = ""
+    accuracy_version: Version = ()
 
     def fixed_layer(self, n_layers: int) -> int:
         """The layer that "layer" or "depth" means in a model of `n_layers` layers; 0 for the other rules."""
@@ -103,8 +113,15 @@ class RunTables:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """Alignment metrics of the run."""
-        return list(dict.fromkeys(self.rates["metric"]))
+        """Alignment metrics of the run, in the order of `ALIGNMENT_METRICS`."""
+        order = list(ALIGNMENT_METRICS)
+        return sorted(dict.fromkeys(self.rates["metric"]), key=lambda m: order.index(m) if m in order else len(order))
+
+    @cached_property
+    def aligned_codes(self) -> list[str]:
+        """Those of `codes` that have alignment; an import may lack it for some."""
+        known = set(self.rates["language"])
+        return [code for code in self.codes if code in known]
 
     @property
     def n_layers(self) -> int:
@@ -176,6 +193,7 @@ def overview_row(run: Run) -> dict[str, Any]:
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "instances": run.facts.get("n"),
+        "options": run.facts.get("n_options") or 0,
         "done": len(done),
         "wanted": len(set(wanted) | set(done)),
         "computed": str(run.facts["created"]),
@@ -220,10 +238,14 @@ def run_tables(run_id: str) -> RunTables:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _language_points(folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int) -> pd.DataFrame:
+def _language_points(
+    folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int, other: str = "", its: Version = ()
+) -> pd.DataFrame:
     run = load_run(folder, version)
+    facts = relations.with_accuracy_of(run.languages, run_tables(other).languages) if other else run.languages
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
-    return relations.language_points(run.languages, chosen, rule, at)
+    chosen = layers_counted(chosen, rule, run.n_layers)
+    return relations.language_points(facts, chosen, rule.removesuffix("_published"), at)
 
 
 def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
@@ -233,7 +255,8 @@ def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     relabelled_rate, tie_rate, best_layer, mean_rate, n; the largest rate first.
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
-    points = _language_points(run.run.folder, run.version, *chosen)
+    other = selection.accuracy_of, selection.accuracy_version
+    points = _language_points(run.run.folder, run.version, *chosen, *other)
     keep = np.ones(len(points), dtype=bool)
     filters = (("script", selection.scripts), ("family", selection.families), ("resource_level", selection.levels))
     for column, allowed in filters:
@@ -260,7 +283,7 @@ def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
     points = _language_points(run.run.folder, run.version, *chosen)
-    layers = points["best_layer"] if selection.rule in ("max", "mean") else points["layer"]
+    layers = points["layer"] if selection.rule in ("layer", "depth") else points["best_layer"]
     return dict(zip(points["language"], layers.astype(int), strict=True))
 
 

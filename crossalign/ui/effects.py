@@ -8,16 +8,17 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import effects
+from crossalign import correctness, effects
 from crossalign.effects import Pooled
 from crossalign.figures.theme import p_value
-from crossalign.statistics import Estimate
+from crossalign.statistics import Estimate, undefined
 from crossalign.ui import components
 from crossalign.ui.data import RunTables, Selection, Version, load_run
-from crossalign.ui.instances import all_instance_points, decided_of, instance_points
+from crossalign.ui.instances import all_instance_points, decided_of, held_out_points, instance_points
 
 ALL = "all languages"
 """In place of a language: the instances of all."""
@@ -40,6 +41,29 @@ def points_of(run: RunTables, selection: Selection, language: str) -> pd.DataFra
     return all_instance_points(run, selection) if language == ALL else instance_points(run, selection, language)
 
 
+SPLITS = 20
+"""Halvings behind Δ with the layer chosen on one half; as many as on the page of layers."""
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _tested(folder: Path, version: Version, chosen: View, test: str, n_splits: int) -> pd.DataFrame:
+    run = load_run(folder, version)
+    selection = _selected(run, chosen)
+    if selection.rule == "layer" or test == "published":
+        return all_instance_points(run, selection)
+    return held_out_points(run, selection, n_splits)
+
+
+def tested_points(run: RunTables, selection: Selection, test: str, language: str = ALL) -> pd.DataFrame:
+    """The instances that a test is made of: those of all languages, or of one.
+
+    At the layer that was chosen; where that is the best one, "published" takes it over all instances, as the paper does,
+    and any other test takes that of the other half (see `instances.held_out_points`).
+    """
+    points = _tested(run.run.folder, run.version, view(selection, run), test, 1)
+    return points if language == ALL else points[(points["language"] == language).to_numpy(bool)]
+
+
 class Effects(NamedTuple):
     """An effect per language and over all of them."""
 
@@ -48,17 +72,27 @@ class Effects(NamedTuple):
 
 
 @st.cache_resource(max_entries=12, show_spinner="Testing every language …")
-def _effects(folder: Path, version: Version, chosen: View, effect: str) -> Effects:
+def _effects(folder: Path, version: Version, chosen: View, effect: str, test: str) -> Effects:
     run = load_run(folder, version)
-    points = all_instance_points(run, _selected(run, chosen))
-    found = effects.by_language(points, effect)
+    selection = _selected(run, chosen)
+    if test == "layers":
+        points = all_instance_points(run, selection)
+        found = effects.most_different_layers(decided_of(run, selection), points)
+    else:
+        halves = effect == "delta" and test == "sound" and selection.rule != "layer"
+        points = _tested(folder, version, chosen, test, SPLITS if halves else 1)
+        found = effects.by_language(points, effect, "halves" if halves else test)
     found.insert(1, "name", [run.name(code) for code in found["language"]])
-    return Effects(found, effects.over_languages(points, effect))
+    return Effects(found, effects.over_languages(points, effect) if test == "sound" else Pooled(undefined(0)))
 
 
-def effects_of(run: RunTables, selection: Selection, effect: str) -> Effects:
-    """An effect of `crossalign.effects.EFFECTS`, per language and over all languages."""
-    return _effects(run.run.folder, run.version, view(selection, run), effect)
+def effects_of(run: RunTables, selection: Selection, effect: str, test: str = "sound") -> Effects:
+    """An effect of `crossalign.effects.EFFECTS`, per language and over all languages.
+
+    Args:
+        test: "sound", "published", or "layers" (Δ at each language's most different layer); only the first is pooled.
+    """
+    return _effects(run.run.folder, run.version, view(selection, run), effect, test)
 
 
 def show_summary(found: Effects, short: str, language: str, name: str) -> None:
@@ -69,8 +103,8 @@ def show_summary(found: Effects, short: str, language: str, name: str) -> None:
             mine = Estimate(row.estimate, row.low, row.high, row.p, row.n)
             corrected = "" if many == 1 or math.isnan(row.p_holm) else f"; {p_value(row.p_holm)} for {many} languages"
             _number(f"{short}: {name}", mine, corrected)
-        if many > 1:
-            pooled, same = found.pooled
+        pooled, same = found.pooled
+        if many > 1 and pooled.n:
             _number(
                 f"{short}: within {many} languages", pooled, "" if math.isnan(same) else f"; alike: {p_value(same)}"
             )
@@ -86,22 +120,38 @@ def _number(label: str, found: Estimate, note: str) -> None:
 
 
 HELP = (
-    "95 % interval; p of no effect; then Holm's correction for as many languages, or the test that all languages have the "
-    "same odds ratio."
+    "95 % interval; p of no effect; then Holm's correction for as many languages (the table of the figure also holds "
+    "Benjamini and Hochberg's), or the test that all languages have the same odds ratio."
 )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _accuracies(folder: Path, version: Version, chosen: View) -> pd.DataFrame:
+TABLES = {
+    "needed": lambda points, test: correctness.conditional_shares(points, test == "published"),
+    "pivot": lambda points, test: correctness.against_pivot(points),
+}
+
+
+@st.cache_resource(max_entries=12, show_spinner="Counting every language …")
+def _table(folder: Path, version: Version, chosen: View, table: str, test: str) -> pd.DataFrame:
     run = load_run(folder, version)
-    found = effects.accuracies(all_instance_points(run, _selected(run, chosen)))
-    found.insert(1, "name", [run.name(code) for code in found["language"]])
+    found = TABLES[table](_tested(folder, version, chosen, test, 1), test)
+    found.insert(1, "name", [run.name(code) if code else correctness.ALL for code in found["language"]])
     return found
 
 
-def accuracies_of(run: RunTables, selection: Selection) -> pd.DataFrame:
-    """Accuracy of aligned and of not aligned instances per language: see `crossalign.effects.accuracies`."""
-    return _accuracies(run.run.folder, run.version, view(selection, run))
+def table_of(run: RunTables, selection: Selection, table: str, test: str = "sound") -> pd.DataFrame:
+    """A table of `crossalign.correctness` with a row per language: one of `TABLES`."""
+    return _table(run.run.folder, run.version, view(selection, run), table, test)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Fitting the model …")
+def _over_all(folder: Path, version: Version, chosen: View, test: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return correctness.over_all(_tested(folder, version, chosen, test, 1))
+
+
+def over_all(run: RunTables, selection: Selection, test: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`crossalign.correctness.over_all` of the instances of all languages."""
+    return _over_all(run.run.folder, run.version, view(selection, run), test)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -113,7 +163,8 @@ def _curves(folder: Path, version: Version, metric: str, pooling: str, language:
     if by == "correct":
         series = series.map({1.0: True, 0.0: False}).astype(pd.CategoricalDtype([True, False]))
     groups = pd.factorize(points["group"])[0].astype("int64")
-    found = effects.rates_by_layer(decided_of(run, selection, "" if language == ALL else language), series, groups)
+    decided = np.concatenate(list(decided_of(run, selection, "" if language == ALL else language).values()), axis=1)
+    found = effects.rates_by_layer(decided, series, groups)
     return found.rename(columns={"series": by})
 
 

@@ -9,7 +9,13 @@ from crossalign.ui import components
 from crossalign.ui.data import RULES, RunTables
 from crossalign.ui.selection import metric_label
 
-P_VALUES = {"p": "p", "p_holm": "p, Holm", "p_bh": "p, Benjamini–Hochberg", "p_best": "p, best of all"}
+P_VALUES = {
+    "p": "p",
+    "p_holm": "p, Holm",
+    "p_bh": "p, Benjamini–Hochberg",
+    "p_best": "p, best of all",
+    "mcnemar": "p, McNemar exact",
+}
 
 WORDS = {"metric": metric_label, "rule": RULES.get, "coefficient": str.title}
 """Column → how its values are written on screen; the files keep the names."""

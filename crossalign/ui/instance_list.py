@@ -37,8 +37,9 @@ def choose_filter(run: RunTables, points: pd.DataFrame, language: str) -> Instan
                 asked["correct"] = SIDES[controls.choose_one("Answer", list(SIDES), "answer")]
                 asked["cohorts"] = controls.choose_several("Cohort", COHORTS, "cohorts", help=COHORT_HELP)
             asked["aligned"] = ALIGNED[controls.choose_one("Alignment", list(ALIGNED), "aligned")]
-            asked["margin_from"] = controls.choose_amount("Alignment margin from", "from")
-            asked["margin_to"] = controls.choose_amount("Alignment margin to", "to")
+            if points["margin"].notna().any():
+                asked["margin_from"] = controls.choose_amount("Alignment margin from", "from")
+                asked["margin_to"] = controls.choose_amount("Alignment margin to", "to")
             tags = sorted({tag for found in instances.texts_of(run, language)["tags"] for tag in found})
             if tags:
                 asked["tags"] = controls.choose_several("Tags", tags, "tags", help="What the data say about them.")
@@ -82,7 +83,7 @@ def go_button(label: str, key: str, row: int | None, ids: list[str], shortcut: s
 def facts(point: pd.Series, tags: Sequence[str]) -> list[str]:
     """What is known of an instance at its layer, a phrase each."""
     decided = {1.0: "aligned", 0.0: "not aligned"}.get(point["aligned"], "alignment undefined")
-    said = [f"{decided}, margin {number(point['margin'], 4)}"]
+    said = [decided if pd.isna(point["margin"]) else f"{decided}, margin {number(point['margin'], 4)}"]
     said += [f"aligned at {point['layers_aligned']:.0%} of the layers"] if pd.notna(point["layers_aligned"]) else []
     said += [f"cohort {point['cohort']}"] if pd.notna(point["cohort"]) else []
     if pd.notna(point["logprob_margin"]):

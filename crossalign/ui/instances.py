@@ -18,6 +18,7 @@ from crossalign.instance_record import Side, Source
 from crossalign.instance_search import InstanceFilter
 from crossalign.margins import Stored, read_margins
 from crossalign.schema import UserError
+from crossalign.statistics import held_out_layers
 from crossalign.store import parts
 from crossalign.ui.data import RunTables, Selection, Version, layer_of, layers_of, load_run
 
@@ -42,14 +43,42 @@ def margins_of(run: RunTables, language: str, pooling: str) -> Stored:
     return _margins(run.run.folder, run.version, _known(run, language), pooling)
 
 
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _decisions(folder: Path, version: Version, code: str, pooling: str) -> dict[str, np.ndarray]:
+    run = load_run(folder, version)
+    found = {metric: aligned_instances(run.run, code, pooling, metric) for metric in run.metrics}
+    return {metric: mine.decided for metric, mine in found.items() if mine is not None}
+
+
+def decisions_of(run: RunTables, language: str, pooling: str) -> dict[str, np.ndarray]:
+    """Metric → decisions [layer, instance] (1, 0, NaN) of one language, computed here or imported."""
+    return _decisions(run.run.folder, run.version, _known(run, language), pooling)
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _texts(folder: Path, version: Version, code: str) -> pd.DataFrame:
     return tables.instances(load_run(folder, version).run, code)
 
 
-def texts_of(run: RunTables, language: str) -> pd.DataFrame:
-    """`tables.instances` of one language: premise, context, options, prompt, gold, prediction; hostile until escaped."""
-    return _texts(run.run.folder, run.version, _known(run, language))
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _own_pivot_texts(folder: Path, version: Version, code: str) -> pd.DataFrame:
+    return tables.pivot_instances(load_run(folder, version).run, code)
+
+
+def _has_own_pivot(run: RunTables, language: str) -> bool:
+    """Whether the language came with the pivot's version of its own items; or the run has no results of the pivot."""
+    return run.spec.pivot not in run.names or parts.has_file(run.run, language, "pivot_instances.parquet")
+
+
+def texts_of(run: RunTables, language: str, pivot: bool = False) -> pd.DataFrame:
+    """`tables.instances` of one language: premise, context, options, prompt, gold, prediction; hostile until escaped.
+
+    With `pivot` the same items in the pivot; empty where the run has none.
+    """
+    key = run.run.folder, run.version
+    if not pivot:
+        return _texts(*key, _known(run, language))
+    return _own_pivot_texts(*key, language) if _has_own_pivot(run, language) else _texts(*key, run.spec.pivot)
 
 
 def instance_points(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
@@ -67,6 +96,11 @@ def instance_points(run: RunTables, selection: Selection, language: str) -> pd.D
     layer, share = layer_of(run, selection, language), outcomes.layers_aligned(found.decided)
     at_layer = {"aligned": found.decided[layer], "margin": found.margin[layer], "layers_aligned": share}
     return outcomes_of(run, language).assign(**at_layer)
+
+
+def has_margins(run: RunTables, selection: Selection, language: str) -> bool:
+    """Whether the alignment of a language's instances is known as margins; otherwise as imported decisions only."""
+    return selection.metric in margins_of(run, language, selection.pooling)
 
 
 class _AllMargins(NamedTuple):
@@ -101,22 +135,43 @@ def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarr
         yield code, mine[which]
 
 
-def decided_of(run: RunTables, selection: Selection, language: str = "") -> np.ndarray:
-    """Decisions [layer, instance] (1, 0, NaN) of a language, or of all languages one after the other, as their points."""
+def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> pd.DataFrame:
+    """`all_instance_points`, but at the layer that is best in the half of the language's groups an instance is not in.
+
+    With one split aligned is 1 or 0 and margin is that of the layer; with several, aligned is the mean and margin NaN.
+    See `crossalign.statistics.held_out_layers`.
+    """
+    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
+    if not found:
+        raise UserError("This run holds no decisions on single instances.")
+    points, decided, margin = outcomes_of(run, *found), [], []
+    groups = np.split(points["group"].to_numpy(), np.cumsum([m.decided.shape[1] for m in found.values()])[:-1])
+    last = run.n_layers - selection.rule.endswith("_published")
+    for mine, group in zip(found.values(), groups, strict=True):
+        layers = held_out_layers(mine.decided[: last + 1].T.astype(float), pd.factorize(group)[0], n_splits=n_splits)
+        at, everyone = np.maximum(layers, 0), np.arange(layers.shape[1])
+        decided.append(np.where(layers < 0, np.nan, mine.decided[at, everyone]).mean(axis=0))
+        one_layer = (layers >= 0) & (n_splits == 1)
+        margin.append(np.where(one_layer, mine.margin[at, everyone], np.nan)[0])
+    return points.assign(aligned=np.concatenate(decided), margin=np.concatenate(margin), layers_aligned=share)
+
+
+def decided_of(run: RunTables, selection: Selection, language: str = "") -> dict[str, np.ndarray]:
+    """Language → decisions [layer, instance] (1, 0, NaN) of one language, or of all, in the order of their points."""
     if language:
         found = {language: aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)}
     else:
         found, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    decided = [mine.decided for mine in found.values() if mine is not None]
+    decided = {code: mine.decided for code, mine in found.items() if mine is not None}
     if not decided:
         raise UserError("This run holds no decisions on single instances.")
-    return np.concatenate(decided, axis=1)
+    return decided
 
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the search …")
 def _searchable(folder: Path, version: Version, code: str) -> pd.Series:
     run = load_run(folder, version)
-    return instance_search.searchable(texts_of(run, code), texts_of(run, run.spec.pivot))
+    return instance_search.searchable(texts_of(run, code), texts_of(run, code, pivot=True))
 
 
 def rows_matching(run: RunTables, points: pd.DataFrame, asked: InstanceFilter, language: str) -> np.ndarray:
@@ -127,19 +182,22 @@ def rows_matching(run: RunTables, points: pd.DataFrame, asked: InstanceFilter, l
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _scores(folder: Path, version: Version, code: str) -> pd.DataFrame:
-    return tables.option_scores(load_run(folder, version).run, code)
+def _scores(folder: Path, version: Version, code: str, pivot: bool) -> pd.DataFrame:
+    return tables.option_scores(load_run(folder, version).run, code, "pivot_" if pivot else "")
 
 
-def side_of(run: RunTables, language: str, instance_id: str) -> Side | None:
-    """An instance in a language, the pivot included; None where the language lacks it."""
-    texts = texts_of(run, language)
-    found = np.flatnonzero((texts["instance_id"] == instance_id).to_numpy(bool))
-    if not len(found):
-        return None
-    scores = _scores(run.run.folder, run.version, language)
-    mine = scores[(scores["instance_id"] == instance_id).to_numpy(bool)].sort_values("option")
-    return instance_record.side(texts.iloc[int(found[0])].to_dict(), mine)
+def sides_of(run: RunTables, language: str, instance_id: str) -> list[Side]:
+    """An instance in the pivot and in a language; only the sides that the run holds."""
+    found = []
+    for pivot in (True, False):
+        texts = texts_of(run, language, pivot)
+        rows = np.flatnonzero((texts["instance_id"] == instance_id).to_numpy(bool))
+        if len(rows):
+            own = not pivot or _has_own_pivot(run, language)
+            scores = _scores(run.run.folder, run.version, language if own else run.spec.pivot, pivot and own)
+            mine = scores[(scores["instance_id"] == instance_id).to_numpy(bool)].sort_values("option")
+            found.append(instance_record.side(texts.iloc[int(rows[0])].to_dict(), mine))
+    return found
 
 
 class Similarity(NamedTuple):
@@ -183,11 +241,12 @@ def record_of(run: RunTables, selection: Selection, language: str, row: int) -> 
     """All that is known of an instance of a language; see `crossalign.instance_record.record`."""
     spec, instance_id = run.spec, outcomes_of(run, language)["instance_id"].iloc[row]
     source = Source(run.run_id, spec.model_name, spec.task, spec.protocol, selection.pooling)
-    sides = [s for s in (side_of(run, code, instance_id) for code in (spec.pivot, language)) if s]
+    sides = sides_of(run, language, instance_id)
     margins = {name: m[:, row] for name, m in margins_of(run, language, selection.pooling).items()}
+    decisions = {name: m[:, row] for name, m in decisions_of(run, language, selection.pooling).items()}
     cosines = similarity_of(run, selection, language, row)
     others = instance_record.elsewhere(all_instance_points(run, selection), instance_id, run.names)
-    return instance_record.record(source, instance_id, sides, margins, cosines and cosines._asdict(), others)
+    return instance_record.record(source, instance_id, sides, margins, decisions, cosines and cosines._asdict(), others)
 
 
 def _known(run: RunTables, code: str) -> str:

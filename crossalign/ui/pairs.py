@@ -50,14 +50,16 @@ def choose_other(run: RunTables, chosen: Selection) -> Other:
         )
         other = data.run_tables(other_id)
         poolings = [p for p in other.spec.poolings if other_id != run.run_id or p != chosen.pooling]
-        pooling = controls.choose_one(
-            "Its pooling",
-            poolings,
-            "pooling_b",
-            default=chosen.pooling,
-            width=WIDE,
-            format_func=lambda p: POOLING_LABELS.get(p, p),
-        )
+        pooling = chosen.pooling
+        if poolings:  # a run of accuracy alone has none
+            pooling = controls.choose_one(
+                "Its pooling",
+                poolings,
+                "pooling_b",
+                default=chosen.pooling,
+                width=WIDE,
+                format_func=lambda p: POOLING_LABELS.get(p, p),
+            )
     names = (labels[run.run_id], labels[other_id])
     if names[0] == names[1] or pooling != chosen.pooling:
         names = tuple(f"{n}, {POOLING_LABELS.get(p, p)}" for n, p in zip(names, (chosen.pooling, pooling), strict=True))
@@ -65,9 +67,19 @@ def choose_other(run: RunTables, chosen: Selection) -> Other:
 
 
 def choose_quantity(run: RunTables, other: Other) -> str:
-    """What is compared; alignment alone where nothing was scored, or where both sides are the same run."""
-    scored = all(r.languages["accuracy"].notna().any() for r in (run, other.run))
-    offered = ["alignment"] if not scored or run.run_id == other.run.run_id else list(QUANTITIES)
+    """What is compared: what both sides have; alignment alone where both are the same run.
+
+    Ends the page where they have nothing in common.
+    """
+    sides = (run, other.run)
+    known = {
+        "accuracy": run.run_id != other.run.run_id and all(r.languages["accuracy"].notna().any() for r in sides),
+        "alignment": all(r.metrics for r in sides),
+    }
+    offered = [quantity for quantity in QUANTITIES if known[quantity]]
+    if not offered:
+        st.info("One of the two runs holds accuracy only, the other alignment only.", title="Nothing to compare")
+        st.stop()
     return controls.choose_one("What", offered, "quantity", format_func=QUANTITIES.__getitem__, width=WIDE)
 
 

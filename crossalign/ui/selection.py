@@ -87,8 +87,10 @@ def choose_layer(run: RunTables, key: str = "layer") -> int:
 
 
 def choose_language(run: RunTables, key: str = "language") -> str:
-    """One language other than the pivot, by English name."""
-    return controls.choose_one("Language", run.codes, key, format_func=lambda code: named(run, code), width=WIDE)
+    """One language other than the pivot that has alignment, by English name."""
+    return controls.choose_one(
+        "Language", run.aligned_codes, key, format_func=lambda code: named(run, code), width=WIDE
+    )
 
 
 def go_to_language(customdata: Sequence[Any]) -> None:
@@ -98,7 +100,9 @@ def go_to_language(customdata: Sequence[Any]) -> None:
 
 def choose_languages(run: RunTables, key: str = "languages", most: int = MOST_LANGUAGES) -> tuple[str, ...]:
     """Several languages; none means no restriction."""
-    return controls.choose_several("Languages", run.codes, key, most=most, format_func=lambda code: named(run, code))
+    return controls.choose_several(
+        "Languages", run.aligned_codes, key, most=most, format_func=lambda code: named(run, code)
+    )
 
 
 def named(run: RunTables, code: str) -> str:
@@ -125,15 +129,33 @@ FILTERS = (
 )
 """Field of `Selection`, column of the languages' table, label."""
 
+
+def _choose_accuracy(run: RunTables) -> dict[str, Any]:
+    """Another run of the same model whose accuracy is looked at; offered where there is one."""
+    runs, _ = data.overview()
+    same = runs[(runs["kind"] == "alignment") & (runs["model"] == run.spec.model_name) & (runs["options"] > 0)]
+    others = [r for r in same["run"] if r != run.run_id]
+    if not others:
+        return {}
+    own = run.run_id if run.languages["accuracy"].notna().any() else ""
+    labels = components.run_labels(same) | {own: "this run"}
+    offered = [own, *others] if own else others
+    chosen = controls.choose_one("Accuracy of", offered, "accuracy-of", format_func=labels.__getitem__, width=WIDE)
+    if chosen == run.run_id:
+        return {}
+    return {"accuracy_of": chosen, "accuracy_version": data.run_tables(chosen).version}
+
+
 GROUPS: dict[str, Callable[[RunTables], dict[str, Any]]] = {
     "layer": _choose_layer,
-    "one layer": lambda run: _choose_layer(run, ("max", "layer", "depth")),
+    "one layer": lambda run: _choose_layer(run, ("max", "layer", "depth", "max_published")),
     "language": lambda run: {"language": choose_language(run)},
     "languages": lambda run: {"languages": choose_languages(run)},
     "filters": _choose_filters,
+    "accuracy": _choose_accuracy,
 }
 """Groups of controls: name → what draws them and returns fields of `Selection`.
 
 "layer": best, mean, one layer or relative depth; "one layer": without the mean, for pages of instances; "language": one;
-"languages": several; "filters": script, family and resource level, applied by `data.language_points`.
+"languages": several; "filters": script, family and resource level, applied by `data.language_points`; "accuracy": whose.
 """

@@ -59,6 +59,11 @@ class Translated(RunTables):
         done = set(self.run.languages())
         return [part for part in self.facts.get("languages", []) if part not in done]
 
+    @cached_property
+    def aligned_codes(self) -> list[str]:
+        """All languages: on these pages one without alignment still has its translations."""
+        return self.codes
+
     @property
     def directions(self) -> list[str]:
         """Directions with at least one language."""
@@ -231,24 +236,24 @@ def quality_of(run: Translated, view: View) -> pd.DataFrame:
 
 
 def rates_of(run: Translated, view: View) -> pd.DataFrame:
-    """The alignment rates of the chosen pooling."""
-    return run.rates[run.rates["pooling"] == view.selection.pooling]
+    """The alignment rates of the chosen pooling, at the layers that the chosen rule counts."""
+    rates = run.rates[run.rates["pooling"] == view.selection.pooling]
+    return data.layers_counted(rates, view.selection.rule, run.n_layers)
 
 
 def language_points(run: Translated, view: View) -> pd.DataFrame:
     """One row per language with alignment: its quality, and rate, low, high, layer, best_layer under the rule for layers."""
-    layer = view.selection.fixed_layer(run.n_layers)
-    return relations.language_points(quality_of(run, view), rates_of(run, view), view.selection.rule, layer)
+    return _under_rule(run, view, quality_of(run, view))
+
+
+def _under_rule(run: Translated, view: View, quality: pd.DataFrame) -> pd.DataFrame:
+    chosen = view.selection
+    rule, layer = chosen.rule.removesuffix("_published"), chosen.fixed_layer(run.n_layers)
+    return relations.language_points(quality, rates_of(run, view), rule, layer)
 
 
 def layers_of(run: Translated, view: View) -> dict[str, int]:
     """Language → the layer at which its sentences are looked at: the fixed one, else the language's best."""
-    chosen = view.selection
-    points = relations.language_points(
-        run.quality[run.quality["direction"] == view.direction],
-        rates_of(run, view),
-        chosen.rule,
-        chosen.fixed_layer(run.n_layers),
-    )
-    layers = points["best_layer"] if chosen.rule in ("max", "mean") else points["layer"]
+    points = _under_rule(run, view, run.quality[run.quality["direction"] == view.direction])
+    layers = points["layer"] if view.selection.rule in ("layer", "depth") else points["best_layer"]
     return dict(zip(points["language"], layers.astype(int), strict=True))

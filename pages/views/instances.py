@@ -1,13 +1,15 @@
 """Instances: whether alignment goes with being right, and the instances themselves."""
 
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+
 import pandas as pd
 import streamlit as st
 
 from crossalign import effects as library
 from crossalign import instance_search
-from crossalign.figures import association, layers
 from crossalign.figures import instances as figures
-from crossalign.ui import address, components, controls, data, effects, instance_list, instances, selection
+from crossalign.figures import layers
+from crossalign.ui import address, answers, components, controls, data, effects, instance_list, instances, selection
 
 VALUES = {
     "margin": ("alignment margin", "Alignment margin (cosine)"),
@@ -21,7 +23,7 @@ st.title("Instances")
 run = selection.choose_run()
 components.run_header(run)
 chosen = selection.choose(run, "language", "one layer")
-name, layer = run.name(chosen.language), data.layer_of(run, chosen, chosen.language)
+name = run.name(chosen.language)
 mine = instances.instance_points(run, chosen, chosen.language)
 answered = bool(mine["correct"].notna().any())
 
@@ -30,7 +32,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     scope = controls.choose_one(
         "Instances of", ["one", "all"], "of", format_func={"one": name, "all": effects.ALL}.__getitem__
     )
-    value = controls.choose_one("Value", list(VALUES), "value", format_func=lambda v: VALUES[v][0])
+    values = [v for v in VALUES if mine[v].notna().any()] or list(VALUES)
+    value = controls.choose_one("Value", values, "value", format_func=lambda v: VALUES[v][0])
     kind = controls.choose_one("Drawn as", list(figures.KINDS), "kind", format_func=lambda k: figures.KINDS[k])
     by = controls.choose_one("Split by", list(SPLITS), "split", format_func=SPLITS.__getitem__) if answered else None
 whose = effects.ALL if scope == "all" else chosen.language
@@ -38,7 +41,10 @@ points = effects.points_of(run, chosen, whose)
 shown = points.assign(cell=library.cells(points)) if by == "cell" else points
 pair = st.grid(2, min_column_width=NARROW)
 with pair.cell():
-    drawn = figures.distribution(shown, value, by, kind=kind, label=VALUES[value][1])
+    if value == "layers_aligned" and kind == "histogram":
+        drawn = figures.aligned_layers(shown, data.curves(run, chosen)["layer"].nunique(), by)
+    else:
+        drawn = figures.distribution(shown, value, by, kind=kind, label=VALUES[value][1])
     columns = ["language", "instance_id", "correct", "cohort", "aligned", "margin", "layers_aligned", "logprob_margin"]
     components.show(drawn, pd.DataFrame(points[columns]), "distribution", run)
 with pair.cell():
@@ -48,34 +54,10 @@ with pair.cell():
     components.show(layers.curves(curves, depth, series=series, relabelled=False), curves, "by-layer", run)
 
 st.subheader("Does alignment go with being right?")
-if not answered:
-    st.info("This task has no answers to be right or wrong, so there is nothing to compare alignment with.")
+if answered:
+    answers.show(run, chosen, whose, points)
 else:
-    effect = controls.choose_one(
-        "Effect", list(library.EFFECTS), "effect", format_func=lambda e: library.EFFECTS[e].short
-    )
-    about = library.EFFECTS[effect]
-    found = effects.effects_of(run, chosen, effect)
-    st.caption(components.plain(about.about))
-    effects.show_summary(found, about.short, chosen.language, name)
-    pair = st.grid(2, min_column_width=NARROW)
-    with pair.cell():
-        counts = library.crossed(points)
-        st.caption(
-            components.plain(f"Instances of {name} at layer {layer}" if scope == "one" else f"Instances of {whose}")
-        )
-        components.show(association.two_by_two(counts), counts, "crossed", run)
-    with pair.cell():
-        st.caption(components.plain(about.label))
-        pooled = pd.DataFrame(
-            [("all languages", *found.pooled.estimate)], columns=["name", "estimate", "low", "high", "p", "n"]
-        )
-        drawn = association.forest(found.languages, about.label, null=about.null, log=about.log, pooled=pooled)
-        components.show(drawn, found.languages, "forest", run, on_click=selection.go_to_language)
-    st.caption("Accuracy of aligned and of not aligned instances, language by language")
-    accuracies = effects.accuracies_of(run, chosen)
-    drawn = association.aligned_versus_not(accuracies)
-    components.show(drawn, accuracies, "aligned-or-not", run, on_click=selection.go_to_language)
+    st.info(answers.missing_answers(run))
 
 st.subheader(f"Instances of {components.plain(name)}")
 asked = instance_list.choose_filter(run, mine, chosen.language)

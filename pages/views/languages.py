@@ -1,5 +1,7 @@
 """Languages: does alignment go with accuracy over languages, at which layers, and does it hang on single languages?"""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from crossalign import reference, relations
@@ -14,7 +16,7 @@ COLOURS = {"none": "nothing", "script": "script", "family": "family", "resource_
 st.title("Languages")
 run = selection.choose_run()
 components.run_header(run)
-chosen = selection.choose(run, "layer", "filters")
+chosen = selection.choose(run, "layer", "accuracy", "filters")
 with st.container(horizontal=True, vertical_alignment="bottom"):
     pairs = relations.known_pairs(run.languages)
     pair_name = pairs[0]
@@ -26,7 +28,11 @@ pair = relations.PAIRS[pair_name]
 points = data.language_points(run, chosen)
 coefficient = "spearman" if ranks else "pearson"
 rate = f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}"
-measures = {"accuracy": figures.ACCURACY, "rate": Measure("rate", rate, "low", "high")}
+of_another = f"Accuracy on {data.run_tables(chosen.accuracy_of).spec.task}" if chosen.accuracy_of else ""
+measures = {
+    "accuracy": replace(figures.ACCURACY, label=of_another or "Accuracy"),
+    "rate": Measure("rate", rate, "low", "high"),
+}
 measures["training_share"] = Measure("training_share", "Share of the training text", digits=4)
 estimates = analyses.coefficients(run, chosen, pair_name)
 whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_fixed"] == "")].iloc[0]
@@ -77,5 +83,5 @@ if controls.choose_switch(f"Beside {reference.MODEL}", "published"):
     components.show(drawing, both, "published-languages", run)
     found = relations.coefficients_by_model(both, relations.PAIRS["accuracy"])
     show_estimates(found, "r", "value", "published-coefficients", run)
-    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]}"))
+    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]} {reference.COVERAGE}"))
 components.provenance(run)

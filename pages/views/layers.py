@@ -1,27 +1,26 @@
 """Layers: at which layers a language is aligned, over all instances, by cohort and by metric."""
 
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 
 import pandas as pd
 import streamlit as st
 
 from crossalign import profiles, reference
 from crossalign.figures import layers as figures
-from crossalign.ui import address, analyses, components, controls, data, selection
-from crossalign.ui.estimates import show_estimates
+from crossalign.ui import address, analyses, components, controls, data, one_language, selection
 
 QUANTITIES = {"rate": "alignment rate", "margin": "mean alignment margin"}
-SPLITS = {"cohort": "by cohort", "metric": "by metric"}
 
 st.title("Layers")
 run = selection.choose_run()
 components.run_header(run)
 chosen = selection.choose(run, "languages", "filters")
+rates = data.curves(run, chosen)
+quantities = list(QUANTITIES) if rates["tie_rate"].notna().any() else ["rate"]  # imported decisions have no margins
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    value = controls.choose_one("Show", tuple(QUANTITIES), "quantity", format_func=QUANTITIES.__getitem__)
+    value = controls.choose_one("Show", quantities, "quantity", format_func=QUANTITIES.__getitem__)
     relative = controls.choose_switch("Relative depth", "relative")
     intervals = controls.choose_switch("Intervals", "intervals", help="95 %, of the chosen languages or the highest")
-rates = data.curves(run, chosen)
 codes = chosen.languages or tuple(data.language_points(run, chosen)["language"])
 metric = selection.metric_label(chosen.metric)
 label = f"{metric}: {QUANTITIES[value]}"
@@ -46,24 +45,7 @@ drawing = figures.curves(named, depth, value=value, label=label, highlight=highl
 clickable(drawing, curves, "curves")
 st.caption("In brackets: accuracy. Star: peak. Click a point to see the instances of the language at that layer.")
 st.subheader("One language")
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    language = selection.choose_language(run)
-    split = controls.choose_one("Split", tuple(SPLITS), "split", format_func=SPLITS.__getitem__)
-title = f"{run.name(language)}, {label}"
-found = analyses.cohort_curves(run, chosen, language, value) if split == "cohort" else None
-if split == "metric":
-    table = analyses.metric_curves(run, chosen, language)
-    drawn = {"series": "metric", "label": f"{run.name(language)}, alignment rate", "intervals": intervals}
-    drawing = figures.curves(table, depth, highlight=run.metrics if intervals else (), relabelled=False, **drawn)
-    components.show(drawing, table, "by-metric", run)
-elif found is None:
-    st.info(components.plain(f"This run holds no decisions on single instances for {run.name(language)}."))
-else:
-    drawing = figures.curves(found.curves, depth, series="cohort", value=value, label=title, intervals=intervals)
-    components.show(drawing, found.curves, "by-cohort", run)
-    st.caption(f"{profiles.cohort_sizes_in_words(found.curves)}.")
-    show_estimates(found.deltas, "delta", "Δ", "deltas", run)
-    st.caption("Δ: alignment rate where pivot and language are answered right, minus that where only the pivot is.")
+one_language.show(run, chosen, one_language.Look(value, label, depth, intervals))
 st.subheader("Peak layers")
 components.show_table(peaks, key="peaks")
 with st.container(horizontal=True, gap="small"):
@@ -80,5 +62,5 @@ if controls.choose_switch(f"Curves of {reference.MODEL}", "published"):
     depth = figures.Depth(reference.N_LAYERS, relative=True)
     title = f"{selection.metric_label(analyses.published_metric(chosen.metric))}: alignment rate"
     components.show(figures.curves(both, depth, series="series", label=title), both, "published-curves", run)
-    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]}"))
+    st.caption(components.plain(f"{reference.CITATION} {reference.CAVEATS[task]} {reference.COVERAGE}"))
 components.provenance(run)

@@ -1,0 +1,57 @@
+"""Runs the batches of a pass side by side on a CPU: one core each keeps them busier than all cores for each in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from crossalign.models import LanguageModel
+
+MOST_WORKERS = 8
+"""Batches at once: a chunk is a few dozens, and its last ones would leave many workers idle."""
+
+WORKERS_BYTES = 1 << 30
+"""Hidden states of all layers that the batches in work may hold together."""
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+def workers_for(model: LanguageModel, batch_tokens: int) -> int:
+    """How many batches are run side by side: 1 on a GPU, and where a batch alone fills the memory allowed.
+
+    Positions that are scaled by the length of the input (dynamic and long RoPE) are state of the model, which two
+    batches of different length must not change at once.
+    """
+    if model.device.type != "cpu" or _rope_types(model.model.config.get_text_config()) & {"dynamic", "longrope"}:
+        return 1
+    states = 4 * batch_tokens * model.hidden_size * (model.n_layers + 1)
+    threads = torch.get_num_threads()
+    return threads // _ceiling(threads, min(MOST_WORKERS, max(1, WORKERS_BYTES // states)))
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """The results in the order of the items; torch's threads are divided among the workers meanwhile."""
+    if workers < 2:
+        yield from map(work, items)
+        return
+    threads = torch.get_num_threads()
+    each = max(1, threads // workers)
+    torch.set_num_threads(each)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            yield from pool.map(work, items)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _ceiling(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _rope_types(config: Any) -> set[str]:
+    """Kinds of rotary positions, of the whole model or by kind of layer."""
+    found = getattr(config, "rope_parameters", None) or {}
+    return {p["rope_type"] for p in (found, *found.values()) if isinstance(p, dict) and "rope_type" in p}

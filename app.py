@@ -12,6 +12,8 @@ pages = [
     st.Page("pages/views/layers.py", title="Layers", icon=":material/layers:"),
     st.Page("pages/views/instances.py", title="Instances", icon=":material/list:"),
     st.Page("pages/views/instance.py", title="Instance", visibility="hidden"),
+    st.Page("pages/views/translation.py", title="Translation", icon=":material/translate:"),
+    st.Page("pages/views/sentence.py", title="Sentence", visibility="hidden"),
     st.Page("pages/views/space.py", title="Space", icon=":material/scatter_plot:"),
     st.Page("pages/views/compare.py", title="Compare", icon=":material/compare_arrows:"),
     st.Page("pages/views/compute.py", title="Compute", icon=":material/play_circle:"),

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 from sacrebleu.metrics import CHRF
 
-from crossalign import tables, translation_tables
+from crossalign import tables
 from crossalign.miniature.world import LANGUAGES, LINKS, PIVOT
 from crossalign.pipeline import run, translate
 from crossalign.planning import RunRequest
 from crossalign.statistics import pearson, spearman
-from crossalign.translation_planning import TranslationRequest
+from crossalign.translation import tables as translation_tables
+from crossalign.translation.planning import TranslationRequest
 
 CHOICE_TASKS = ("miniature-copa", "miniature-story", "miniature-reading")
 SENTENCES = "miniature-parallel"

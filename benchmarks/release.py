@@ -71,6 +71,51 @@ def read_release(folder: Path, task: str) -> Released:
     )
 
 
+class Translated(NamedTuple):
+    """Translations of FLORES-100 by the languages that have alignment on the same sentences.
+
+    Attributes:
+        scores: (direction, metric) → language → score of each sentence.
+        published: (direction, metric) → language → mean and median as the release has them.
+        decisions: language → aligned or not, [sentence, layer].
+    """
+
+    scores: dict[tuple[str, str], dict[str, np.ndarray]]
+    published: dict[tuple[str, str], dict[str, tuple[float, float]]]
+    decisions: dict[str, np.ndarray]
+
+
+DIRECTIONS = {"en-xx": "entoxx", "xx-en": "xxtoen"}
+
+
+def read_translations(folder: Path) -> Translated:
+    """The COMET and COMETKIWI scores of both directions, and MEXA on the same sentences."""
+    aligned = folder / "alignment_outputs" / MODEL / METRICS["mexa"]
+    decisions = {_language_of(f): _decisions(f) for f in sorted(aligned.glob("*.json"))}
+    scored = folder / "translation_outputs" / MODEL / "flores_100" / "sentence"
+    scores, published = {}, {}
+    for direction, prefix in DIRECTIONS.items():
+        for metric in ("comet", "cometkiwi"):
+            name = f"{prefix}_{MODEL}_flores_{metric.upper()}"
+            if not (scored / f"{name}.json").is_file():
+                raise UserError(f"{scored / name}.json is missing: DIR must hold translation_outputs.")
+            whole, single = _json(scored / f"{name}.json"), _json(scored / f"{name}_sample.json")
+            names = _by_code(whole, decisions)
+            published[direction, metric] = {code: tuple(whole[n]) for code, n in names.items()}
+            scores[direction, metric] = {code: np.array(single[n]["scores"]) for code, n in names.items()}
+    return Translated(scores, published, decisions)
+
+
+def _by_code(names: dict[str, Any], codes: dict[str, Any]) -> dict[str, str]:
+    """Language → its name in the file; UserError where two names mean one language."""
+    found: dict[str, str] = {}
+    for name in names:
+        code = matching_code(name.replace("_", " "), codes)
+        if code is not None and found.setdefault(code, name) != name:
+            raise UserError(f"{name!r} and {found[code]!r} both mean {code}.")
+    return {code: found[code] for code in codes if code in found}
+
+
 def _language_of(file: Path) -> str:
     """The language as the file names it: a code, or an English name."""
     return file.stem.removeprefix(FILE_AFFIXES[0]).removesuffix(FILE_AFFIXES[1])

@@ -22,9 +22,9 @@ from crossalign.forward.generation import Generated, Generator, Job
 from crossalign.forward.generation_check import choose_way
 from crossalign.forward.kernels import keep_heap
 from crossalign.models import LanguageModel, load
+from crossalign.translation.computation import CPU_TOKENS, GPU_TOKENS
+from crossalign.translation.planning import TranslationRequest, plan_translation
 from crossalign.translation.prompts import direction_of, most_tokens
-from crossalign.translation_computation import CPU_TOKENS, GPU_TOKENS
-from crossalign.translation_planning import TranslationRequest, plan_translation
 
 Result = TypeVar("Result")
 

@@ -10,12 +10,13 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from crossalign import console, translation_commands
+from crossalign import console
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.planning import RunRequest
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
 from crossalign.store.runs import Run, find_run, list_runs
+from crossalign.translation import commands as translation
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -126,7 +127,7 @@ def summary(options: Namespace) -> int:
     """Shows accuracy and alignment of a run."""
     found = find_run(options.cache, options.run)
     if found.spec.kind == "translation":
-        translation_commands.show(found, options.cache, options.json, options.against)
+        translation.show(found, options.cache, options.json, options.against)
         return 0
     pooling = options.pooling or next(iter(found.spec.poolings), "")
     if options.pooling and pooling not in found.spec.poolings:
@@ -156,7 +157,7 @@ def export(options: Namespace) -> int:
 
     found = find_run(options.cache, options.run)
     if found.spec.kind == "translation":
-        files = translation_commands.export(found, options.cache, options.out)
+        files = translation.export(found, options.cache, options.out)
     else:
         files = tables.export(found, options.out)
         if options.report:
@@ -251,8 +252,8 @@ def _interval(value: float, low: float, high: float) -> str | None:
 
 COMMANDS = {
     "run": run,
-    "translate": translation_commands.translate,
-    "scores": translation_commands.scores,
+    "translate": translation.translate,
+    "scores": translation.scores,
     "demo": demo,
     "import": import_results,
     "list": list_all,

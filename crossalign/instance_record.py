@@ -187,17 +187,17 @@ def record(
         "cosines_by_layer": dict(cosines) if cosines is not None else None,
         "languages": others.to_dict("records"),
     }
-    return _plain(whole)
+    return plain_values(whole)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Only what JSON knows: null for NaN, infinity and missing, lists for arrays, numbers of Python."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): plain_values(v) for key, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
+        return [plain_values(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
     if value is None or value is pd.NA:
         return None
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain_values(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from crossalign.planning import Observer, Plan, RunRequest, Silent, plan
 from crossalign.schema import UserError, content_digest
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run, open_run
-from crossalign.translation_planning import TranslationRequest, plan_translation
+from crossalign.translation.planning import TranslationRequest, plan_translation
 
 
 def run(request: RunRequest, observer: Observer | None = None) -> Run:
@@ -31,7 +31,7 @@ def translate(request: TranslationRequest, observer: Observer | None = None) -> 
     Raises:
         UserError: see `plan_translation`; also a disk that refuses.
     """
-    from crossalign.translation_computation import TranslationComputation, start
+    from crossalign.translation.computation import TranslationComputation, start
 
     observer = observer or Silent()
     return _computed(plan_translation(request, observer), start, TranslationComputation, observer)

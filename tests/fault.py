@@ -279,11 +279,11 @@ def _serve() -> None:
     import crossalign.commands
     import crossalign.computation
     import crossalign.tables
-    import crossalign.translation_computation
+    import crossalign.translation.computation
 
     torch.set_num_threads(1)
     # The choice of kernel is measured, so two fresh runs may differ in it; here every run makes the same.
-    for module in (crossalign.computation, crossalign.translation_computation):
+    for module in (crossalign.computation, crossalign.translation.computation):
         module.choose_linear = lambda model, rows: ("torch", "fixed by the test")
     known: dict[int, int] = {}
     for line in sys.stdin:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossalign.store import runs
-from crossalign.translation_planning import TranslationRequest
+from crossalign.translation.planning import TranslationRequest
 
 N = 12
 WORDS = {

@@ -14,11 +14,12 @@ from conftest import byte_tokenizer, tiny_llama
 from fault import advanced, flip, parts_of, run_folder, stamps
 from flores_data import PARTS, WORDS, N, edit_line, translation_request, translation_run, write_flores
 
-from crossalign import pipeline, translation_tables
+from crossalign import pipeline
 from crossalign.console import Reporting
 from crossalign.schema import UserError
 from crossalign.store import parts, runs
-from crossalign.translation_planning import TranslationRequest
+from crossalign.translation import tables as translation_tables
+from crossalign.translation.planning import TranslationRequest
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, m
     first = translation_run(cache)
     monkeypatch.setattr("crossalign.translation.quality.has_flores200", lambda: True)
     monkeypatch.setattr("crossalign.translation.quality.bleu_tokenizer", lambda choice, target: "char")
-    monkeypatch.setattr("crossalign.translation_columns.bleu_tokenizer", lambda choice, target: "char")
+    monkeypatch.setattr("crossalign.translation.columns.bleu_tokenizer", lambda choice, target: "char")
     monkeypatch.setattr("crossalign.forward.generation.Generator.run", lambda *a: pytest.fail("generated again"))
     second = pipeline.translate(request_of(cache, bleu="flores200"))
     assert second.run_id != first.run_id and second.manifest(PARTS[0]).provenance["reused_outputs"]
@@ -200,14 +201,38 @@ def test_a_model_that_never_stops_is_cut_and_told(cache: Path, request_of: Calla
     assert "reached the length limit and are cut" in capsys.readouterr().err
 
 
-def test_prompts_longer_than_the_model_are_counted_and_left_out(request_of: Callable, tmp_path: Path) -> None:
+def test_outputs_in_another_script_are_told(request_of: Callable, capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("crossalign.forward.generation.Generator.text", lambda *_: "The same river in Latin letters")
+    fixed = {"languages": ("rus_Cyrl",), "direction": "en-xx", "limit": 3, "length_ratio": 0.01}
+    one = pipeline.translate(request_of(tmp_path, **fixed), Reporting())
+    told, frame = capsys.readouterr().err, translation_tables.translations(one, "eng_Latn-rus_Cyrl")
+    assert frame["wrong_script"].all() and frame["output"].notna().all()
+    stopped = frame["stop"] != "length"
+    assert (f"{stopped.sum()} of 3 sentences have an output in another script" in told) == bool(stopped.any())
+    assert (f"{3 - stopped.sum()} of 3 sentences reached the length limit" in told) == bool((~stopped).any())
+
+
+def test_a_language_with_a_file_but_no_name_is_told(request_of: Callable, tmp_path: Path) -> None:
+    data = write_flores(tmp_path / "data")
+    for split in ("devtest", "dev"):
+        source = data / f"flores200_{split}"
+        shutil.copy(source / f"spa_Latn.{split}", source / f"zzz_Latn.{split}")
+    with pytest.raises(UserError, match="zzz_Latn"):
+        pipeline.translate(request_of(tmp_path / "c", data=data, languages=("zzz_Latn",)))
+    both = pipeline.translate(request_of(tmp_path / "c", data=data, languages=(), direction="en-xx", limit=1))
+    assert "eng_Latn-zzz_Latn" not in both.languages()
+
+
+def test_prompts_longer_than_the_model_are_counted_and_left_out(request_of: Callable, capsys, tmp_path: Path) -> None:
     folder = tmp_path / "short"
     tiny_llama(max_position_embeddings=150).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     data = write_flores(tmp_path / "data")
     edit_line(data, "eng_Latn", 2, "word " * 40)
     wanted = {"model": str(folder), "data": data, "shots": 0, "languages": ("spa_Latn",), "direction": "en-xx"}
-    one = pipeline.translate(request_of(tmp_path / "c", **wanted))
+    one = pipeline.translate(request_of(tmp_path / "c", **wanted), Reporting())
+    told = capsys.readouterr().err
+    assert "1 of 12 sentences are left out (too long: use fewer --shots)" in told
     frame = translation_tables.translations(one, "eng_Latn-spa_Latn")
     assert [p for p in frame["problem"]] == ["", "", "too long"] + [""] * (N - 3)
     assert one.manifest("eng_Latn-spa_Latn").counts["too_long"] == 1

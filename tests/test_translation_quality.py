@@ -10,6 +10,7 @@ import sacrebleu
 
 from crossalign.schema import Instance, UserError
 from crossalign.translation.checks import check_languages, is_copy, script_share
+from crossalign.translation.columns import FLAGS, Output, quality_columns, translation_columns
 from crossalign.translation.prompts import (
     Direction,
     Pair,
@@ -27,7 +28,6 @@ from crossalign.translation.quality import (
     has_flores200,
     paired_difference,
 )
-from crossalign.translation_columns import FLAGS, Output, quality_columns, translation_columns
 
 REFERENCES = [
     "The cat sat on the mat and looked at the door.",

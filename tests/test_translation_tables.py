@@ -15,12 +15,14 @@ from conftest import byte_tokenizer, tiny_llama
 from fault import said, stamps
 from flores_data import PARTS, N, alignment_run, translation_request, translation_run
 
-from crossalign import pipeline, tables, translation_scores, translation_tables
+from crossalign import pipeline, tables
 from crossalign.__main__ import main
 from crossalign.planning import RunRequest
 from crossalign.schema import UserError
 from crossalign.store import parts, runs
-from crossalign.translation_planning import TranslationRequest
+from crossalign.translation import scores as translation_scores
+from crossalign.translation import tables as translation_tables
+from crossalign.translation.planning import TranslationRequest
 
 
 @pytest.fixture(scope="module")

@@ -32,39 +32,42 @@ MARGIN = "Alignment margin (cosine)"
 
 
 def quality_by_margin(
-    bins: pd.DataFrame, quality: Measure, *, smooth: pd.DataFrame | None = None, label: str = MARGIN, note: str = ""
+    bins: pd.DataFrame, quality: Measure, *, by: str = "margin", smooth: pd.DataFrame | None = None, label: str = MARGIN,
+    zero: str = "aligned →", note: str = "",
 ) -> Drawing:  # fmt: skip
     """Mean quality in bins of the margin with intervals, a point's area by its sentences, and a smooth curve.
 
     Args:
-        bins: columns margin (the bin's middle or mean), from, to, n, and those of `quality`.
+        bins: columns `by` (the bin's middle or mean), from, to, n, and those of `quality`.
         quality: e.g. chrF++ or COMET, with its interval.
+        by: another continuous measure of alignment.
         smooth: columns x, y and, for a band, low, high.
         label: for the x axis.
+        zero: what the line at 0 says.
         note: one sentence of results.
     """
-    known = bins[bins[quality.column].notna() & bins["margin"].notna()].sort_values("margin", kind="stable")
+    known = bins[bins[quality.column].notna() & bins[by].notna()].sort_values(by, kind="stable")
     if known.empty:
-        return empty(f"No sentence has both a margin and {quality.label}.")
+        return empty(f"No sentence has both {label} and {quality.label}.")
     hover = [
-        f"margin {estimate(row['margin'])}"
+        f"{plain(label)}: {estimate(row[by])}"
         + _ends(row)
         + f"<br>{quality.label}: {measured(pd.Series(row), quality)}<br>n = {int(row['n']):,}"
         for row in known.to_dict("records")
     ]
     n = numbers(known["n"])
     points = go.Scatter(
-        x=numbers(known["margin"]), y=numbers(known[quality.column]), error_y=error_bars(known, quality, BLUE), mode="markers",
+        x=numbers(known[by]), y=numbers(known[quality.column]), error_y=error_bars(known, quality, BLUE), mode="markers",
         marker={"size": numbers(6 + 12 * np.sqrt(n / n.max())), "color": BLUE, "symbol": "circle"}, hovertext=hover,
         hoverinfo="text", name="mean of a bin",
     )  # fmt: skip
     figure = canvas([*_smooth(smooth), points], label, quality.label, 400, plain(note, 300))
-    low, high = known["margin"].min(), known["margin"].max()
+    low, high = known[by].min(), known[by].max()
     if low < 0 < high:
-        reference_line(figure, 0, "aligned →")
+        reference_line(figure, 0, zero)
     first, last = known.iloc[0], known.iloc[-1]
     alt = (
-        f"{quality.label} by alignment margin in {counted(len(known), 'bin')} of {counted(int(n.sum()), 'sentence')}: "
+        f"{quality.label} by {label} in {counted(len(known), 'bin')} of {counted(int(n.sum()), 'sentence')}: "
         f"{measured(first, quality)} in the lowest, {measured(last, quality)} in the highest. {note}"
     )
     return Drawing(figure, spoken(alt, 600))

@@ -99,13 +99,14 @@ def cache_version(cache: Path) -> Version:
 @st.cache_resource(max_entries=4, show_spinner="Reading the cache …")
 def _overview(cache: Path, version: Version) -> tuple[pd.DataFrame, list[str]]:
     runs, problems = list_runs(cache)
-    frame = pd.DataFrame([_overview_row(run) for run in runs])
+    frame = pd.DataFrame([overview_row(run) for run in runs])
     if len(frame):
         frame["computed"] = pd.to_datetime(frame["computed"], errors="coerce", utc=True)
     return frame, problems
 
 
-def _overview_row(run: Run) -> dict[str, Any]:
+def overview_row(run: Run) -> dict[str, Any]:
+    """A row of `overview`."""
     spec, done = run.spec, run.languages()
     wanted = run.facts.get("languages") or done
     return {

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -60,8 +59,8 @@ def step(points: pd.DataFrame, kept: np.ndarray) -> int:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = ids.index(controls.choose_one("Instance", ids, "instance", format_func=spoken))
         before, after = instance_search.neighbours(failed, row)
-        _go(f"Previous {noun}", before, ids, "Alt+ArrowLeft", ":material/chevron_left:", "left")
-        _go(f"Next {noun}", after, ids, "Alt+ArrowRight", ":material/chevron_right:", "right")
+        go_button(f"Previous {noun}", "instance", before, ids, "Alt+ArrowLeft")
+        go_button(f"Next {noun}", "instance", after, ids, "Alt+ArrowRight")
     count = int(failed.sum())
     place = f"{noun} {int(failed[: row + 1].sum())} of {count}" if failed[row] else counted(count, noun)
     outside = "" if kept[row] else "; this one is outside the filter"
@@ -69,13 +68,15 @@ def step(points: pd.DataFrame, kept: np.ndarray) -> int:
     return row
 
 
-def _go(label: str, row: int | None, ids: list[str], shortcut: str, icon: str, side: Literal["left", "right"]) -> None:
-    """A button to another instance of the list; off where there is none."""
+def go_button(label: str, key: str, row: int | None, ids: list[str], shortcut: str) -> None:
+    """A button that gives a control of ids that of another row; off where there is none."""
+    side = "left" if shortcut.endswith("Left") else "right"
 
     def go() -> None:
         if row is not None:
-            st.session_state["instance"] = ids[row]
+            st.session_state[key] = ids[row]
 
+    icon = f":material/chevron_{side}:"
     st.button(label, key=shortcut, on_click=go, disabled=row is None, icon=icon, icon_position=side, shortcut=shortcut)
 
 

@@ -23,9 +23,9 @@ from crossalign.store import parts
 from crossalign.store.drafts import read_batch, save_batch
 from crossalign.store.files import write_table
 from crossalign.store.runs import Run, list_runs
+from crossalign.translation.columns import Output, quality_columns, translation_columns
+from crossalign.translation.planning import TranslationPlan
 from crossalign.translation.prompts import chat_messages, direction_of, most_tokens
-from crossalign.translation_columns import Output, quality_columns, translation_columns
-from crossalign.translation_planning import TranslationPlan
 
 CPU_TOKENS, GPU_TOKENS = 16384, 65536
 """Default tokens whose keys and values are held at once."""
@@ -123,7 +123,7 @@ class TranslationComputation:
             record |= {"language_check": check, "reused_outputs": reused}
             record["prompt"] = next((i.prompt for i in loaded.instances if i.premise), "")
             parts.finish_part(self.run, folder, self._manifest(language, loaded, outputs, record))
-        self._tell(language, loaded.instances, outputs)
+        self._tell(language, loaded.instances, outputs, columns)
         shutil.rmtree(self.run.work / language, ignore_errors=True)
 
     def _manifest(self, part: str, loaded: tasks.Loaded, outputs: Sequence[Output], record: dict[str, Any]) -> Manifest:
@@ -206,18 +206,37 @@ class TranslationComputation:
                 return [Output(*(row[name] for name in ("output", *Output._fields[1:]))) for row in table]
         return None
 
-    def _tell(self, part: str, instances: Sequence[Instance], outputs: Sequence[Output]) -> None:
+    def _tell(
+        self, part: str, instances: Sequence[Instance], outputs: Sequence[Output], columns: dict[str, Any]
+    ) -> None:
+        """Says which sentences have something wrong with them, each once, by the gravest."""
         told: dict[str, list[str]] = {}
-        for instance, output in zip(instances, outputs, strict=True):
-            if output.problem:
-                told.setdefault(f"are left out ({output.problem})", []).append(instance.instance_id)
-            elif not instance.continuations[0]:
-                told.setdefault("are translated but not scored (empty reference)", []).append(instance.instance_id)
-            elif output.stop == "length":
-                told.setdefault("reached the length limit and are cut", []).append(instance.instance_id)
+        flags = [columns[name].to_pylist() for name in ("wrong_script", "off_target")]
+        for instance, output, *wrong in zip(instances, outputs, *flags, strict=True):
+            what = self._fault(instance, output) or next((w for w, one in zip(_WRONG, wrong, strict=True) if one), "")
+            if what:
+                told.setdefault(what, []).append(instance.instance_id)
         for what, names in told.items():
             few = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
             self.observer.say(f"{part}: {len(names)} of {len(outputs)} sentences {what}: {few}")
+
+    def _fault(self, instance: Instance, output: Output) -> str:
+        """What is wrong with how a sentence was run; nothing where it was translated, scored and ended by itself."""
+        if output.problem:
+            return f"are left out ({output.problem}{_FEWER_SHOTS if output.problem == 'too long' else ''})"
+        if not instance.continuations[0]:
+            return "are translated but not scored (empty reference)"
+        if output.stop != "length":
+            return ""
+        if output.limit < most_tokens(instance.premise, self.plan.how.length_ratio):
+            return f"are cut at the end of the model's {self.plan.model.max_length} tokens{_FEWER_SHOTS}"
+        return "reached the length limit and are cut"
+
+
+_WRONG = ("have an output in another script than the language's", "have an output in another language")
+"""Of the flags wrong_script and off_target."""
+
+_FEWER_SHOTS = ": use fewer --shots"
 
 
 def _unfit(instance: Instance, prompt: Tokens, limit: int) -> Output:

@@ -17,7 +17,7 @@ from crossalign.store.runs import Run, find_run
 def translate(options: Namespace) -> int:
     """Computes a translation run and shows its summary."""
     from crossalign.pipeline import translate as compute
-    from crossalign.translation_planning import TranslationRequest
+    from crossalign.translation.planning import TranslationRequest
 
     request = TranslationRequest(
         model=options.model,
@@ -45,7 +45,7 @@ def translate(options: Namespace) -> int:
 
 def scores(options: Namespace) -> int:
     """Adds scores made elsewhere to a translation run."""
-    from crossalign.translation_scores import import_scores
+    from crossalign.translation.scores import import_scores
 
     one = find_run(options.cache, options.run)
     if one.spec.kind != "translation":
@@ -61,7 +61,7 @@ def scores(options: Namespace) -> int:
 
 def show(one: Run, cache: Path, as_json: bool, against: str | None = None) -> None:
     """Quality of a translation run per direction, beside the alignment of the same model where the cache has it."""
-    from crossalign import translation_tables as tables
+    from crossalign.translation import tables
 
     alignment = tables.matching_alignment(cache, one)
     frame = tables.directions(one, alignment)
@@ -117,6 +117,6 @@ def _interval(value: float, low: float, high: float, digits: int = 3) -> str | N
 
 def export(one: Run, cache: Path, out: Path) -> list[Path]:
     """Writes the tables of a translation run and the input for COMET."""
-    from crossalign import translation_tables as tables
+    from crossalign.translation import tables
 
     return tables.export(one, out, tables.matching_alignment(cache, one))

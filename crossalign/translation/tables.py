@@ -19,7 +19,7 @@ from crossalign.statistics import Correlation, pearson, spearman
 from crossalign.store import parts
 from crossalign.store.files import write_json
 from crossalign.store.runs import Run, list_runs
-from crossalign.translation_scores import EXTERNAL, external_file, write_inputs
+from crossalign.translation.scores import EXTERNAL, external_file, write_inputs
 
 SCORES = ("chrf", "bleu", *EXTERNAL)
 """Measures of quality; chrF++ and BLEU from 0 to 100, COMET and COMETKIWI as imported."""
@@ -180,14 +180,20 @@ def joined(run: Run, part: str, alignment: Run, layer: int, pooling: str | None 
     return translations(run, part).merge(chosen, on="instance_id", how="left")
 
 
-def matching_alignment(cache: Path, run: Run) -> Run | None:
-    """The newest alignment run of the same weights, task and pivot that has one of the languages; None without one."""
+def matching_alignments(cache: Path, run: Run) -> list[Run]:
+    """The alignment runs of the same weights, task and pivot that have one of the languages, newest first."""
     codes = {_identity(run, part)["language"] for part in run.languages()}
-    for other in list_runs(cache)[0]:
-        same = all(getattr(other.spec, f) == getattr(run.spec, f) for f in ("model_identity", "task", "pivot"))
-        if same and codes & set(other.languages()):
-            return other
-    return None
+    return [
+        other
+        for other in list_runs(cache)[0]
+        if all(getattr(other.spec, f) == getattr(run.spec, f) for f in ("model_identity", "task", "pivot"))
+        and codes & set(other.languages())
+    ]
+
+
+def matching_alignment(cache: Path, run: Run) -> Run | None:
+    """The newest of `matching_alignments`; None without one."""
+    return next(iter(matching_alignments(cache, run)), None)
 
 
 def correlations(frame: pd.DataFrame) -> pd.DataFrame:

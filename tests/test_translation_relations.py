@@ -1,0 +1,140 @@
+"""Quality against alignment: paired by sentence, per language, along the margin; differences of texts; who is one model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crossalign.statistics import mann_whitney, pooled_difference
+from crossalign.statistics.panels import within_units
+from crossalign.translation import relations
+from crossalign.translation.differences import MOST_TOKENS, differences
+from crossalign.translation.sentences import SentenceFilter, faults, matching
+
+
+def panel(seed: int, missing: float = 0.0, effect: float = 1.5) -> tuple[np.ndarray, ...]:
+    """Values, aligned, language and sentence: languages that are aligned more are also better, easy sentences too."""
+    rng = np.random.default_rng(seed)
+    language, sentence = np.repeat(np.arange(7), 50), np.tile(np.arange(50), 7)
+    kept = rng.random(350) >= missing
+    language, sentence = language[kept], sentence[kept]
+    easy = rng.normal(size=50)
+    aligned = (rng.normal(size=len(language)) + 0.4 * language + easy[sentence] > 1).astype(float)
+    values = 2.0 * language + 3 * easy[sentence] + effect * aligned + rng.normal(size=len(language))
+    return values, aligned, language, sentence
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_paired_by_sentence_is_the_regression_with_a_level_for_each_sentence_and_language(missing: float) -> None:
+    values, aligned, language, sentence = panel(1, missing)
+    design = np.column_stack([aligned, np.eye(7)[language], np.eye(50)[sentence][:, 1:]])
+    slopes = np.linalg.lstsq(design, values, rcond=None)[0]
+    left, inverse = values - design @ slopes, np.linalg.pinv(design.T @ design)
+    sums = [design[sentence == s].T @ left[sentence == s] for s in range(50)]
+    whole = inverse @ sum(np.outer(s, s) for s in sums) @ inverse * 50 / 49
+    single = inverse @ (design.T @ (design * left[:, None] ** 2)) @ inverse
+    error = np.sqrt(max(whole[0, 0], single[0, 0]))
+    found = within_units(values, aligned, language, sentence)
+    assert found.value == pytest.approx(slopes[0], abs=1e-6)
+    assert (found.high - found.low) / 2 / 1.959964 == pytest.approx(error, rel=1e-4)
+    assert found.low < 1.5 < found.high, "the plain difference takes languages and sentences for alignment:"
+    assert values[aligned == 1].mean() - values[aligned == 0].mean() > 5
+
+
+def test_paired_by_sentence_is_undefined_where_nothing_is_paired() -> None:
+    values, aligned, language, sentence = panel(2)
+    assert within_units(values, np.ones(350), language, sentence).n == 0
+    alone = within_units(values, aligned, language, np.arange(350))
+    assert alone.n == 0 and np.isnan(alone.value)
+    assert np.isnan(within_units(np.full(350, np.nan), aligned, language, sentence).value)
+    coverage = [within_units(*panel(seed, effect=0.0)) for seed in range(40)]
+    assert sum(f.low <= 0 <= f.high for f in coverage) >= 34
+
+
+def points(seed: int = 0) -> pd.DataFrame:
+    values, aligned, language, sentence = panel(seed)
+    margin = np.random.default_rng(seed).normal(size=len(values)) * 0.1 + 0.3 * (aligned - 0.5)
+    names = {
+        "language": [f"l{i}" for i in language],
+        "instance_id": sentence.astype(str),
+        "group": sentence.astype(str),
+    }
+    return pd.DataFrame(names | {"chrf": values, "aligned": aligned, "margin": margin})
+
+
+def test_effects_per_language_and_within_languages() -> None:
+    frame = points()
+    found = relations.by_language(frame, "chrf", "rank").set_index("language")
+    mine = frame[frame["language"] == "l3"]
+    expected = mann_whitney(mine["chrf"].to_numpy(), mine["aligned"].to_numpy(), np.arange(50))
+    assert found.loc["l3", ["estimate", "low", "high", "p", "n"]].tolist() == pytest.approx(list(expected))
+    assert (found["p_holm"].dropna() >= found["p"].dropna()).all()
+    language, sentence = (pd.factorize(frame[c])[0] for c in ("language", "group"))
+    expected = pooled_difference(frame["chrf"].to_numpy(), frame["aligned"].to_numpy(), language, sentence)
+    assert relations.over_languages(frame, "chrf", "difference") == expected
+    ranks = relations.over_languages(frame, "chrf", "rank")
+    assert -1 <= ranks.low < ranks.value < ranks.high <= 1
+    sides = relations.means_by_alignment(frame, "chrf").set_index("language").loc["l3"]
+    assert sides["aligned"] - sides["not_aligned"] == pytest.approx(
+        relations.by_language(frame, "chrf", "difference").set_index("language").loc["l3", "estimate"]
+    )
+
+
+def test_bins_hold_all_sentences_and_the_smooth_curve_follows_a_line() -> None:
+    frame = points().assign(chrf=lambda f: 10 * f["margin"])
+    found = relations.bins(frame, "chrf", "margin")
+    assert found["n"].sum() == 350 and len(found) == relations.BINS and found["margin"].is_monotonic_increasing
+    assert found["chrf"].to_numpy() == pytest.approx(10 * found["margin"].to_numpy())
+    assert (found["low"] <= found["chrf"]).all() and (found["from"] <= found["margin"]).all()
+    curve = relations.smooth(frame, "chrf", "margin")
+    assert curve["y"].to_numpy() == pytest.approx(10 * curve["x"].to_numpy(), abs=1e-6)
+    assert relations.smooth(frame.head(10), "chrf", "margin").empty
+    assert relations.bins(frame.assign(margin=np.nan), "chrf", "margin").empty
+    middle = relations.centred(frame, "chrf").groupby("language")["chrf"].mean()
+    assert middle.to_numpy() == pytest.approx(0, abs=1e-12)
+
+
+def test_accuracy_is_joined_over_data_sets_by_language() -> None:
+    quality = pd.DataFrame({"language": ["swh_Latn", "fra_Latn", "zho_Hans"], "chrf": [1.0, 2.0, 3.0]})
+    answers = pd.DataFrame({"language": ["sw", "zh", "en"], "accuracy": [0.5, 0.7, 0.9]})
+    answers = answers.assign(accuracy_low=0.1, accuracy_high=0.95)
+    joined = relations.with_accuracy(quality, answers)
+    assert joined[["language", "accuracy"]].to_numpy().tolist() == [["swh_Latn", 0.5], ["zho_Hans", 0.7]]
+
+
+def test_differences_join_to_the_texts_and_mark_words_only() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        texts = [" ".join(rng.choice(["a", "b", "今日", "ก", "ا", "\n", "—"], rng.integers(0, 9))) for _ in range(2)]
+        found = differences(*texts)
+        assert found is not None
+        for side, text in zip(found, texts, strict=True):
+            assert "".join(piece.text for piece in side) == text
+        same = ["".join("".join(p.text for p in side if p.shared).split()) for side in found]
+        assert same[0] == same[1]
+    assert all(piece.shared for side in differences("one two", "one  two") or ((),) for piece in side)
+    assert differences("a " * MOST_TOKENS, "b") is None
+
+
+def test_the_filter_of_sentences() -> None:
+    frame = pd.DataFrame({"aligned": [1.0, 0.0, np.nan], "chrf": [10.0, 50.0, np.nan], "problem": ["", "", "too long"]})
+    flags = {name: pd.array([False, True, pd.NA], "boolean") for name in ("off_target", "wrong_script", "copied")}
+    frame = frame.assign(
+        **flags, empty=pd.array([pd.NA] * 3, "boolean"), truncated=pd.array([True, False, pd.NA], "boolean")
+    )
+    texts = pd.DataFrame(
+        {
+            "instance_id": list("abc"),
+            "source": ["Éins", "x", None],
+            "reference": ["y", "y", "y"],
+            "output": ["z", "ein z", None],
+        }
+    )
+    asks = {
+        SentenceFilter(): [1, 1, 1], SentenceFilter(aligned="no"): [0, 1, 0], SentenceFilter(faults=("problem",)): [0, 0, 1],
+        SentenceFilter(low=10.0, high=20.0): [1, 0, 0], SentenceFilter(words="eins"): [1, 0, 0], SentenceFilter(words='"ein z"'): [0, 1, 0],
+    }  # fmt: skip
+    for asked, kept in asks.items():
+        assert matching(frame, texts, asked, "chrf").tolist() == [bool(k) for k in kept], asked
+    assert faults(frame).tolist() == [("truncated",), ("off_target", "wrong_script", "copied"), ("problem",)]

@@ -77,7 +77,8 @@ def test_neighbours_at_the_ends() -> None:
 
 
 def test_the_list_shows_words_and_cuts_texts() -> None:
-    texts = pd.DataFrame({"premise": ["x " * 30_000, "two\nlines", "c", "d"], "tags": TAGS})
+    premises = ["x " * 30_000, "two\nlines", "c", "d"]
+    texts = pd.DataFrame({"premise": premises, "context": None, "prompt": None, "tags": TAGS})
     found = listing(POINTS, texts, np.array([True, True, False, True]))
     assert found["instance_id"].tolist() == ["a", "b", "d"]
     assert found["answer"].tolist()[:2] == ["right", "wrong"] and pd.isna(found["answer"][2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from chromium import launched
+from e2e.chromium import launched
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import ROOT, finished, new_page, serving
+from e2e.chromium import ROOT, finished, new_page, serving
 from synthetic import Shape, synthetic_run
 
 PAGES = re.findall(r'st\.Page\(\s*"([\w/]+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from chromium import free_port, new_page, serving
+from e2e.chromium import free_port, new_page, serving
 
 from crossalign.jobs.process import cancel
 from crossalign.jobs.record import list_jobs

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from chromium import SLOW, click_point, new_page, serving
+from e2e.chromium import SLOW, click_point, new_page, serving
 from synthetic import HOSTILE, Shape, synthetic_run
 
 pytestmark = pytest.mark.browser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chromium import new_page
+from e2e.chromium import new_page
 from synthetic import Shape, synthetic_run
 
 from crossalign.report.writing import write_report

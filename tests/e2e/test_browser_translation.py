@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.chromium import SLOW, new_page, serving
 from synthetic import Shape, synthetic_run
 from synthetic_translation import synthetic_translation
-from test_browser_instances import CHROMIUM, LONG, ROOT, _ready
 
 pytestmark = pytest.mark.browser
 
@@ -24,46 +20,30 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     languages = ("eng_Latn", "swh_Latn", "arb_Arab")
     alignment = synthetic_run(cache, languages, Shape(n=20, options=0, task="flores"))
     synthetic_translation(alignment, languages[1:], directions=("en-xx",))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "crossalign", "app", "--cache", str(cache), "--port", str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"CROSSALIGN_CACHE": str(cache)})
-    try:
-        yield _ready(f"http://127.0.0.1:{port}")
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with serving(cache) as address:
+        yield address
 
 
-def test_from_the_page_to_a_sentence_to_the_next_to_a_link(address: str) -> None:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(LONG)
-        page.goto(f"{address}/translation?language=arb_Arab")
-        page.get_by_role("heading", name="Sentences of Modern Standard Arabic").wait_for()
-        page.get_by_role("button", name="Open", exact=True).click()
-        page.get_by_role("heading", name="Sentence", exact=True).wait_for()
-        page.wait_for_url(lambda url: "language=arb_Arab" in url and "sentence=passage-0%231" in url, timeout=LONG)
+def test_from_the_page_to_a_sentence_to_the_next_to_a_link(browser, address: str) -> None:
+    page = new_page(browser)
+    page.goto(f"{address}/translation?language=arb_Arab")
+    page.get_by_role("heading", name="Sentences of Modern Standard Arabic").wait_for()
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_role("heading", name="Sentence", exact=True).wait_for()
+    page.wait_for_url(lambda url: "language=arb_Arab" in url and "sentence=passage-0%231" in url, timeout=SLOW)
+    page.get_by_role("button", name="Next sentence").click()
+    page.wait_for_url(lambda url: "sentence=passage-0%232" in url, timeout=SLOW)
+    for _ in range(5):  # the sixth sentence has no source, the seventh has ordinary faults
         page.get_by_role("button", name="Next sentence").click()
-        page.wait_for_url(lambda url: "sentence=passage-0%232" in url, timeout=LONG)
-        for _ in range(5):  # the sixth sentence has no source, the seventh has ordinary faults
-            page.get_by_role("button", name="Next sentence").click()
-        page.wait_for_url(lambda url: "sentence=passage-3%231" in url, timeout=LONG)
-        marked = page.locator("[data-testid=stHtml] ins").first
-        marked.wait_for()
-        style = marked.evaluate("e => [getComputedStyle(e).textDecorationLine, getComputedStyle(e).fontWeight]")
-        assert style[0] == "underline" and int(style[1]) >= 600
-        arabic = page.locator("[data-testid=stHtml] div[lang=arb-Arab]").last
-        assert arabic.evaluate("e => getComputedStyle(e).direction") == "rtl"
-        texts = page.locator("[data-testid=stHtml] div[lang]").all_inner_texts()
-        other = chromium.new_page()
-        other.set_default_timeout(LONG)
-        other.goto(page.url)
-        other.locator("[data-testid=stHtml] ins").first.wait_for()
-        assert other.locator("[data-testid=stHtml] div[lang]").all_inner_texts() == texts
-        chromium.close()
+    page.wait_for_url(lambda url: "sentence=passage-3%231" in url, timeout=SLOW)
+    marked = page.locator("[data-testid=stHtml] ins").first
+    marked.wait_for()
+    style = marked.evaluate("e => [getComputedStyle(e).textDecorationLine, getComputedStyle(e).fontWeight]")
+    assert style[0] == "underline" and int(style[1]) >= 600
+    arabic = page.locator("[data-testid=stHtml] div[lang=arb-Arab]").last
+    assert arabic.evaluate("e => getComputedStyle(e).direction") == "rtl"
+    texts = page.locator("[data-testid=stHtml] div[lang]").all_inner_texts()
+    other = new_page(browser)
+    other.goto(page.url)
+    other.locator("[data-testid=stHtml] ins").first.wait_for()
+    assert other.locator("[data-testid=stHtml] div[lang]").all_inner_texts() == texts

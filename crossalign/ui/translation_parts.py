@@ -1,6 +1,7 @@
 """Sections of the page of translations, and the cached analyses behind them."""
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from __future__ import annotations
 

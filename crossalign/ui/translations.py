@@ -1,6 +1,7 @@
 """What the pages of translations read: the run, its alignment, and cached tables; as in `data`, nothing may be changed."""
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.chromium import ROOT, finished, new_page, serving
 from synthetic import Shape, synthetic_run
+
+from e2e.chromium import ROOT, finished, new_page, serving
 
 PAGES = re.findall(r'st\.Page\(\s*"([\w/]+\.py)"', (ROOT / "app.py").read_text(encoding="utf-8"))
 

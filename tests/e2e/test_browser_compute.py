@@ -8,12 +8,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from e2e.chromium import free_port, new_page, serving
 
 from crossalign.jobs.process import cancel
 from crossalign.jobs.record import list_jobs
 from crossalign.store.parts import verify
 from crossalign.store.runs import list_runs
+from e2e.chromium import free_port, new_page, serving
 
 pytestmark = pytest.mark.browser
 

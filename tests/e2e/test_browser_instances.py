@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from e2e.chromium import SLOW, click_point, new_page, serving
 from synthetic import HOSTILE, Shape, synthetic_run
+
+from e2e.chromium import SLOW, click_point, new_page, serving
 
 pytestmark = pytest.mark.browser
 

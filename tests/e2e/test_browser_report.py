@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from e2e.chromium import new_page
 from synthetic import Shape, synthetic_run
 
 from crossalign.report.writing import write_report
+from e2e.chromium import new_page
 
 pytestmark = pytest.mark.browser
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.chromium import SLOW, new_page, serving
 from synthetic import Shape, synthetic_run
 from synthetic_translation import synthetic_translation
+
+from e2e.chromium import SLOW, new_page, serving
 
 pytestmark = pytest.mark.browser
 

@@ -77,7 +77,10 @@ def demo(options: Namespace) -> int:
     with console.Reporting() if options.json else console.Progressing() as observer:
         runs = compute(options.cache, observer)
     for finished in runs:
-        _show(finished, finished.spec.poolings[0], options.json)
+        if finished.spec.kind == "translation":
+            translation.show(finished, options.cache, options.json)
+        else:
+            _show(finished, finished.spec.poolings[0], options.json)
     return 0
 
 

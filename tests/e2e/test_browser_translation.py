@@ -9,7 +9,7 @@ import pytest
 from synthetic import Shape, synthetic_run
 from synthetic_translation import synthetic_translation
 
-from e2e.chromium import SLOW, new_page, serving
+from e2e.chromium import SLOW, finished, new_page, serving
 
 pytestmark = pytest.mark.browser
 
@@ -29,13 +29,17 @@ def test_from_the_page_to_a_sentence_to_the_next_to_a_link(browser, address: str
     page = new_page(browser)
     page.goto(f"{address}/translation?language=arb_Arab")
     page.get_by_role("heading", name="Sentences of Modern Standard Arabic").wait_for()
-    page.get_by_role("button", name="Open", exact=True).click()
+    page.locator(".st-key-open button").click()
     page.get_by_role("heading", name="Sentence", exact=True).wait_for()
     page.wait_for_url(lambda url: "language=arb_Arab" in url and "sentence=passage-0%231" in url, timeout=SLOW)
     page.get_by_role("button", name="Next sentence").click()
     page.wait_for_url(lambda url: "sentence=passage-0%232" in url, timeout=SLOW)
+    finished(page)
     for _ in range(5):  # the sixth sentence has no source, the seventh has ordinary faults
+        here = page.url
         page.get_by_role("button", name="Next sentence").click()
+        page.wait_for_url(lambda url, here=here: url != here, timeout=SLOW)
+        finished(page)
     page.wait_for_url(lambda url: "sentence=passage-3%231" in url, timeout=SLOW)
     marked = page.locator("[data-testid=stHtml] ins").first
     marked.wait_for()

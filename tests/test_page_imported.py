@@ -154,6 +154,8 @@ def test_alignment_on_one_task_against_accuracy_on_another(runs: dict[str, tuple
     app = page(runs, "decisions", "languages", **{"accuracy-of": other})
     assert app.selectbox(key="accuracy-of").value == other and app.query_params["accuracy-of"] == other
     assert figure(app, "scatter").layout.yaxis.title.text.startswith("Accuracy on xcopa")
-    shown = {code for trace in figure(app, "scatter").data for (code,) in trace.customdata if trace.customdata is not None}
+    shown = {
+        code for trace in figure(app, "scatter").data for (code,) in trace.customdata if trace.customdata is not None
+    }
     assert shown == {"sw", "it"}  # Thai has accuracy in this run only
     assert page(runs, "decisions", "languages").selectbox(key="accuracy-of").value == runs["decisions"][1]

@@ -13,18 +13,33 @@ from typing import NamedTuple
 
 from crossalign.languages import language
 from crossalign.miniature import forms
-from crossalign.miniature.forms import Scene
+from crossalign.miniature.forms import NOWHERE, Scene
 from crossalign.miniature.world import LANGUAGES, PIVOT, SEEN, UNLINKED, Script, World, world
 
 FACT, CLAUSE, TRANSLATION, BRIDGE = "fact", "clause", "translation", "bridge"
-MIXTURE = {FACT: 0.47, CLAUSE: 0.05, TRANSLATION: 0.25, BRIDGE: 0.23}
+MIXTURE = {FACT: 0.27, CLAUSE: 0.02, TRANSLATION: 0.46, BRIDGE: 0.25}
 """Kinds of line in a language; the pivot has facts and clauses only, in the same proportion."""
 
-SHAPES = {"story": 3, "effect": 3, "cause": 3, "result": 2, "close": 2, "person": 2}
+SHAPES = {"story": 4, "effect": 4, "cause": 3, "result": 1, "close": 2, "person": 1}
 """Weights of the shapes in which a fact is told."""
 
-SEGMENTS = {"premise": 5, "ending": 2, "closing": 2, "opening": 1}
+SEGMENTS = {"premise": 5, "ending": 3, "closing": 3, "opening": 1}
 """Weights of what a translation line translates."""
+
+CONTINUED = 0.75
+"""How often a story goes on after an answer. What a state at the end of an answer has to know is what comes next."""
+
+REVERSED = 0.3
+"""Part of the bridge lines that begin in the pivot."""
+
+BARE = 0.7
+"""How often a premise to be translated stands without setting and interlude."""
+
+PLAIN = 0.5
+"""How often an effect or a cause is told without setting and interlude."""
+
+INTERLUDES = 0.15
+"""How often there is a sentence between setting and premise."""
 
 
 class Text(NamedTuple):
@@ -66,49 +81,51 @@ def _fact(rng: Random, w: World, pivot: World) -> Text:
 
 
 def _bridge(rng: Random, w: World, pivot: World) -> Text:
-    """A fact whose cue is in the language and whose answer is in the pivot."""
+    """A fact that begins in the language and goes on in the pivot; one that the language is shown also the other way."""
+    if rng.random() < REVERSED:
+        return _told(rng, pivot, w, [s for s in w.scripts if w.link(s) == SEEN])
     return _told(rng, w, pivot, [s for s in w.scripts if w.link(s) != UNLINKED])
 
 
-def _told(rng: Random, w: World, answers: World, scripts: list[Script]) -> Text:
-    """A fact in one of the shapes; the answer is taken from the world `answers`, which may be that of the pivot."""
+def _told(rng: Random, w: World, rest: World, scripts: list[Script]) -> Text:
+    """A fact in one of the shapes; from the cue for the answer on it is told in the world `rest`."""
     shape = rng.choices(list(SHAPES), list(SHAPES.values()))[0]
-    script = rng.choice(scripts)
-    answered = answers.scripts[script.number]
+    number = rng.choice(scripts).number
+    script, answered = w.scripts[number], rest.scripts[number]
     scene = _scene(rng)
     if shape == "person":
-        return _person(rng, w, answers, script, scene)
-    name, scene = _free(rng, w, script, scene)
+        return _person(rng, w, rest, script, scene)
+    name, scene = _free(rng, script, scene)
+    closing = forms.closing(rest, answered, scene)
+    more = f" {closing}" if rng.random() < CONTINUED else ""
+    if shape in ("effect", "cause") and rng.random() < PLAIN:
+        # Without a setting nothing tells the time, so no closing follows.
+        scene, more = NOWHERE, ""
     if shape == "effect":
-        return Text(forms.effect(w, script, name, scene).context, f" {answered.ending}")
+        return Text(forms.effect(w, script, name, scene, rest).context, f" {answered.ending}{more}")
     if shape == "cause":
-        return Text(forms.cause(w, script, scene).context, f" {forms.told_premise(answers, answered, name)}")
+        reason = forms.told_premise(rest, answered, name)
+        return Text(forms.cause(w, script, scene, rest).context, f" {reason}{more}")
     if shape == "result":
-        return Text(forms.result_question(w, script, name, scene).context, f" {answered.ending}")
-    closing = forms.closing(answers, answered, scene)
+        return Text(forms.result_question(w, script, name, scene, rest).context, f" {answered.ending}{more}")
     if shape == "close":
-        return Text(forms.close_question(w, script, name, scene).context, f" {closing}")
-    told = w.joined(*forms.opening(w, scene), forms.told_premise(w, script, name))
-    if w is answers:
-        return Text(told, f"{w.space}{script.ending} {closing}")
-    if rng.random() < 0.5:
-        return Text(told, f" {answered.ending} {closing}")
-    return Text(w.joined(*forms.opening(w, scene), script.ending), f" {closing}")
+        return Text(forms.close_question(w, script, name, scene, rest).context, f" {closing}")
+    told = forms.told_so_far(w, script, name, scene)
+    return Text(told, f"{forms.joined(w, rest, '', answered.ending)} {closing}")
 
 
-def _person(rng: Random, w: World, answers: World, script: Script, scene: Scene) -> Text:
+def _person(rng: Random, w: World, rest: World, script: Script, scene: Scene) -> Text:
     """Two people of one theme, in either order, and a question about the script's own."""
     other = rng.choice([s for s in w.scripts if s.theme == script.theme and s.gender != script.gender])
     while True:
         names = [rng.randrange(len(w.names[s.gender])) for s in (script, other)]
         if not any(forms.held_out(s.number, n, scene.setting) for s, n in zip((script, other), names, strict=True)):
             break
-    first = rng.randrange(2)
-    order = (0, 1) if first == 0 else (1, 0)
+    order = (0, 1) if rng.random() < 0.5 else (1, 0)
     scripts, ordered = [script, other], [names[i] for i in order]
     pair = (scripts[order[0]], scripts[order[1]])
-    told = forms.person_question(w, pair, (ordered[0], ordered[1]), order.index(0), scene)
-    return Text(told.context, f" {answers.scripts[script.number].ending}")
+    told = forms.person_question(w, pair, (ordered[0], ordered[1]), order.index(0), scene, rest)
+    return Text(told.context, f" {rest.scripts[script.number].ending}")
 
 
 def _clause(rng: Random, w: World, pivot: World) -> Text:
@@ -137,8 +154,8 @@ def translation_pair(source: str, target: str, text: str, translation: str) -> s
 def _segment(rng: Random, w: World, script: Script, *others: World) -> list[str]:
     """The same piece of text in several worlds: a premise with or without its opening, a lone clause, or an opening."""
     what = rng.choices(list(SEGMENTS), list(SEGMENTS.values()))[0]
-    name, scene = _free(rng, w, script, _scene(rng))
-    bare, evening = rng.random() < 0.2, rng.random() < 0.5
+    name, scene = _free(rng, script, _scene(rng))
+    bare, evening = rng.random() < BARE, rng.random() < 0.5
     texts = []
     for one in (w, *others):
         mine = one.scripts[script.number]
@@ -157,16 +174,18 @@ def _segment(rng: Random, w: World, script: Script, *others: World) -> list[str]
 
 def _scene(rng: Random) -> Scene:
     w = world(PIVOT)
-    return Scene(rng.randrange(len(w.settings)), rng.choice((None, rng.randrange(len(w.interludes)))))
+    interlude = rng.randrange(len(w.interludes)) if rng.random() < INTERLUDES else None
+    return Scene(rng.randrange(len(w.settings)), interlude)
 
 
-def _free(rng: Random, w: World, script: Script, scene: Scene) -> tuple[int, Scene]:
+def _free(rng: Random, script: Script, scene: Scene) -> tuple[int, Scene]:
     """A name and a scene that are not held out together with the script."""
+    names = world(PIVOT).names[script.gender]
     while True:
-        name = rng.randrange(len(w.names[script.gender]))
+        name = rng.randrange(len(names))
         if not forms.held_out(script.number, name, scene.setting):
             return name, scene
-        scene = scene._replace(setting=rng.randrange(len(w.settings)))
+        scene = scene._replace(setting=rng.randrange(len(world(PIVOT).settings)))
 
 
 _WRITERS = {FACT: _fact, CLAUSE: _clause, TRANSLATION: _translation, BRIDGE: _bridge}

@@ -29,23 +29,44 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """One stretch of the training.
+
+    Attributes:
+        answers_only: only the answers count in the loss, not what is told before them.
+        tokens: of training text, padding not counted.
+        batch_tokens: most tokens of a step, padding counted.
+        learning_rate: the highest one of AdamW.
+        matrix_rate: the highest one of Muon, which then trains the layers' matrices; 0 for AdamW alone.
+    """
+
+    answers_only: bool
+    tokens: int
+    batch_tokens: int
+    learning_rate: float
+    matrix_rate: float = 0.0
+
+
+RECALL = Phase(answers_only=True, tokens=8_000_000, batch_tokens=2048, learning_rate=2e-3, matrix_rate=0.03)
+"""What a cue tells is drawn at random: without it in the loss the model learns to recall and to translate much sooner."""
+
+WHOLE = Phase(answers_only=False, tokens=4_000_000, batch_tokens=1024, learning_rate=1e-3)
+"""Whole lines give the states of a language what the next words of any text need: translations share them afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything the weights depend on, besides the world and the machine.
 
     Attributes:
-        tokens: of training text in total, padding not counted.
-        batch_tokens: most tokens of a step, padding counted.
+        phases: one after another; in each the learning rate rises at first and then falls along a cosine to a tenth.
         pool: lines among which those of like length are put into one batch.
-        learning_rate, matrix_rate: highest ones of AdamW (embeddings, norms) and of Muon (matrices of the layers).
-        warm_up: steps over which the learning rate rises; afterwards it falls along a cosine to a tenth.
+        warm_up: steps over which the learning rate rises.
     """
 
     seed: int = 1
-    tokens: int = 8_000_000
-    batch_tokens: int = 2048
+    phases: tuple[Phase, ...] = (RECALL, WHOLE)
     pool: int = 2048
-    learning_rate: float = 2e-3
-    matrix_rate: float = 0.03
     warm_up: int = 100
     weight_decay: float = 0.1
     vocabulary: int = 6144
@@ -54,6 +75,10 @@ class Recipe:
     heads: int = 4
     intermediate: int = 512
     positions: int = 512
+
+    def stream_seed(self, phase: int) -> int:
+        """Seed of a phase's stream of lines: another one for each seed and phase."""
+        return self.seed * len(self.phases) + phase
 
 
 def train_tokenizer(vocabulary: int) -> Any:
@@ -85,20 +110,18 @@ def _every_text() -> Iterator[str]:
         yield from (f" {name}" for names in w.names.values() for name in names)
 
 
-def batches(recipe: Recipe, tokenizer: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Token ids and labels [row, token] of one step after another; one line a row, BOS before and EOS after.
-
-    Only the answers count: what a cue tells is drawn at random, so predicting it would add noise and no knowledge.
-    """
-    stream, rng = lines(recipe.seed), Random(recipe.seed)
+def batches(recipe: Recipe, phase: int, tokenizer: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Token ids and labels [row, token] of one step of a phase after another; one line a row, BOS before and EOS after."""
+    mine, seed = recipe.phases[phase], recipe.stream_seed(phase)
+    stream, rng = lines(seed), Random(seed)
     while True:
         pool = list(islice(stream, recipe.pool))
-        cues = tokenizer([line.cue for line in pool])["input_ids"]
+        cues = tokenizer([line.cue if mine.answers_only else "" for line in pool])["input_ids"]
         texts = tokenizer([line.text for line in pool])["input_ids"]
         rows = sorted((([*ids, EOS], len(cue)) for ids, cue in zip(texts, cues, strict=True)), key=lambda r: len(r[0]))
         steps: list[list[tuple[list[int], int]]] = [[]]
         for row in rows:
-            if len(row[0]) * (len(steps[-1]) + 1) > recipe.batch_tokens:
+            if len(row[0]) * (len(steps[-1]) + 1) > mine.batch_tokens:
                 steps.append([])
             steps[-1].append(row)
         rng.shuffle(steps)
@@ -133,12 +156,19 @@ def new_model(recipe: Recipe) -> Any:
 
 
 def train(recipe: Recipe, tokenizer: Any, report: Any = print) -> Any:
-    """The model after `recipe.tokens` tokens; bfloat16 products, float32 weights."""
+    """The model after all phases; bfloat16 products, float32 weights."""
     model = new_model(recipe).train()
-    optimizers = _optimizers(model, recipe)
+    for phase in range(len(recipe.phases)):
+        _train_phase(model, recipe, phase, tokenizer, report)
+    return model.eval()
+
+
+def _train_phase(model: Any, recipe: Recipe, phase: int, tokenizer: Any, report: Any) -> None:
+    mine = recipe.phases[phase]
+    optimizers = _optimizers(model, mine, recipe.weight_decay)
     seen, step, start = 0, 0, time.monotonic()
-    for ids, labels in batches(recipe, tokenizer):
-        part = _rate(step, seen, recipe)
+    for ids, labels in batches(recipe, phase, tokenizer):
+        part = _rate(step, seen / mine.tokens, recipe.warm_up)
         with torch.autocast("cpu", torch.bfloat16):
             loss = _loss(model, ids, labels)
         loss.backward()
@@ -151,9 +181,8 @@ def train(recipe: Recipe, tokenizer: Any, report: Any = print) -> Any:
         seen, step = seen + int((ids != PAD).sum()), step + 1
         if step % 100 == 0:
             report(f"{seen:>10,} tokens  loss {loss.item():.3f}  {seen / (time.monotonic() - start):,.0f} tokens/s")
-        if seen >= recipe.tokens:
-            return model.eval()
-    raise AssertionError("the stream has no end")
+        if seen >= mine.tokens:
+            return
 
 
 def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -164,23 +193,26 @@ def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(model.lm_head(states[counted]).float(), labels[:, 1:][counted])
 
 
-def _optimizers(model: Any, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:
-    """Optimizers with their learning rates: Muon for the layers' matrices, AdamW for embeddings and norms.
+def _optimizers(model: Any, phase: Phase, weight_decay: float) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Optimizers with their learning rates: AdamW, with Muon for the layers' matrices where the phase asks for it.
 
     With Muon the facts are learned from about half the tokens that AdamW alone needs.
     """
-    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2] if phase.matrix_rate else []
     inside = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in inside]
-    muon = torch.optim.Muon(matrices, lr=recipe.matrix_rate, momentum=0.95, weight_decay=recipe.weight_decay)
-    adam = torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    return [(muon, recipe.matrix_rate), (adam, recipe.learning_rate)]
+    decay = 0.0 if matrices else weight_decay
+    adam = torch.optim.AdamW(others, lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=decay, fused=True)
+    if not matrices:
+        return [(adam, phase.learning_rate)]
+    muon = torch.optim.Muon(matrices, lr=phase.matrix_rate, momentum=0.95, weight_decay=weight_decay)
+    return [(muon, phase.matrix_rate), (adam, phase.learning_rate)]
 
 
-def _rate(step: int, seen: int, recipe: Recipe) -> float:
-    """Part of the full learning rate."""
-    fall = 0.55 + 0.45 * math.cos(math.pi * min(seen / recipe.tokens, 1.0))
-    return fall * min(1.0, (step + 1) / recipe.warm_up)
+def _rate(step: int, done: float, warm_up: int) -> float:
+    """Part of the full learning rate; `done` is the part of the phase that lies behind."""
+    fall = 0.55 + 0.45 * math.cos(math.pi * min(done, 1.0))
+    return fall * min(1.0, (step + 1) / warm_up)
 
 
 def save(model: Any, tokenizer: Any, recipe: Recipe, seconds: float, folder: Path) -> None:
@@ -197,8 +229,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Trains the miniature model from the world's texts.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model, in Hugging Face's format")
     parser.add_argument("--threads", type=int, default=2, help="more than the machine's cores is far slower")
-    for name in ("seed", "tokens", "layers", "hidden", "batch_tokens"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe(), name))
+    for name in ("seed", "layers", "hidden"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Recipe(), name))
     options = vars(parser.parse_args())
     folder, threads = options.pop("out"), options.pop("threads")
     torch.set_num_threads(threads)

@@ -56,8 +56,13 @@ def opening(w: World, scene: Scene) -> list[str]:
 
 def closing(w: World, script: Script, scene: Scene) -> str:
     """The closing that fits the time of the scene's setting."""
+    return script.closing(time(w, scene))
+
+
+def time(w: World, scene: Scene) -> str:
+    """The time of day, "morning" or "evening"; only a scene with a setting has one."""
     assert scene.setting is not None
-    return script.closing(w.settings[scene.setting][0])
+    return w.settings[scene.setting][0]
 
 
 def effect(w: World, script: Script, name: int, scene: Scene, asks: World | None = None) -> Told:

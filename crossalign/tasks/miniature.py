@@ -77,8 +77,7 @@ def _story_rows(w: World) -> Rows:
 
 
 def _closing_at_other_time(w: World, script: Script, scene: Scene) -> str:
-    time = w.settings[scene.setting][0]
-    return script.closing_evening if time == "morning" else script.closing_morning
+    return script.closing_evening if forms.time(w, scene) == "morning" else script.closing_morning
 
 
 def _reading_rows(w: World) -> Rows:

@@ -7,8 +7,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 .PHONY: run test lint clean
 
 run: $(VENV)/.ready
-	$(BIN)/python -m crossalign demo
-	$(BIN)/python -m crossalign app
+	$(BIN)/python -m crossalign app --demo
 
 test: $(VENV)/.ready-tests
 	$(BIN)/python -m pytest

@@ -75,7 +75,7 @@ def demo(options: Namespace) -> int:
     from crossalign.demo import demo as compute
 
     with console.Reporting() if options.json else console.Progressing() as observer:
-        runs = compute(options.cache, observer)
+        runs = compute(options.cache, observer, options.first)
     for finished in runs:
         if finished.spec.kind == "translation":
             translation.show(finished, options.cache, options.json)

@@ -12,33 +12,20 @@ from crossalign.store.locks import lock
 from crossalign.store.runs import Run, open_run
 from crossalign.translation.planning import TranslationRequest, plan_translation
 
+Request = RunRequest | TranslationRequest
 
-def run(request: RunRequest, observer: Observer | None = None) -> Run:
+
+def run(request: Request, observer: Observer | None = None) -> Run:
     """Computes what the cache lacks of a run and returns it; a run that is complete returns at once.
 
-    Raises:
-        UserError: see `plan`; also a disk that refuses, and a model whose fast pass cannot be trusted.
-    """
-    from crossalign.computation import Computation, start
-
-    observer = observer or Silent()
-    return _computed(plan(request, observer), start, Computation, observer)
-
-
-def translate(request: TranslationRequest, observer: Observer | None = None) -> Run:
-    """Computes what the cache lacks of a translation run, whose parts are pairs of source and target language.
+    The parts of a run are languages, those of a translation run pairs of source and target language.
 
     Raises:
-        UserError: see `plan_translation`; also a disk that refuses.
+        UserError: see `plan` and `plan_translation`; also a disk that refuses, and a model whose fast pass cannot be
+            trusted.
     """
-    from crossalign.translation.computation import TranslationComputation, start
-
     observer = observer or Silent()
-    return _computed(plan_translation(request, observer), start, TranslationComputation, observer)
-
-
-def _computed(planned: Plan, start: Callable, computation: Callable, observer: Observer) -> Run:
-    opened = open_run(planned.request.cache, planned.spec, lambda: start(planned))
+    opened, planned, computation = _opened(request, observer)
     missing = [c for c in planned.languages if not _is_complete(opened, planned, c)]
     if not missing:
         observer.say(f"{opened.run_id} is complete in the cache ({len(planned.languages)} parts)")
@@ -48,6 +35,25 @@ def _computed(planned: Plan, start: Callable, computation: Callable, observer: O
         _fill(computation(opened, planned), missing, observer)
     _clean(opened)
     return opened
+
+
+def prepare(request: Request, observer: Observer | None = None) -> Run:
+    """Opens the run of a request without computing any part, so that it is listed before its turn comes."""
+    return _opened(request, observer or Silent())[0]
+
+
+def _opened(request: Request, observer: Observer) -> tuple[Run, Plan, Callable]:
+    """The run, its plan, and what computes it."""
+    if isinstance(request, TranslationRequest):
+        from crossalign.translation.computation import TranslationComputation as Computation
+        from crossalign.translation.computation import start
+
+        planned = plan_translation(request, observer)
+    else:
+        from crossalign.computation import Computation, start
+
+        planned = plan(request, observer)
+    return open_run(planned.request.cache, planned.spec, lambda: start(planned)), planned, Computation
 
 
 def _is_complete(opened: Run, planned: Plan, language: str) -> bool:

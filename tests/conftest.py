@@ -139,6 +139,6 @@ def translated(tiny_folder: Path, flores_data: Path, tmp_path_factory: pytest.Te
     from crossalign.planning import RunRequest
 
     cache = tmp_path_factory.mktemp("translation") / "cache"
-    pipeline.translate(translation_request(tiny_folder, flores_data, cache))
+    pipeline.run(translation_request(tiny_folder, flores_data, cache))
     pipeline.run(RunRequest(str(tiny_folder), "flores", data=flores_data, device="cpu", cache=cache))
     return cache

@@ -66,19 +66,19 @@ def test_outputs_are_what_the_model_writes_after_the_prompt(cache: Path, tiny_mo
 
 def test_the_same_request_finds_the_run_and_another_does_not(request_of: Callable, cache: Path, tmp_path: Path) -> None:
     before = stamps(cache)
-    assert pipeline.translate(request_of(cache)).run_id == translation_run(cache).run_id
+    assert pipeline.run(request_of(cache)).run_id == translation_run(cache).run_id
     assert stamps(cache) == before
     ids = {translation_run(cache).run_id}
     for changes in ({"shots": 1}, {"length_ratio": 0.3}, {"limit": 5}, {"shots_from": "test"}, {"pivot": "spa_Latn"}):
-        one = pipeline.translate(request_of(tmp_path / "other", languages=("rus_Cyrl",), direction="en-xx", **changes))
+        one = pipeline.run(request_of(tmp_path / "other", languages=("rus_Cyrl",), direction="en-xx", **changes))
         assert one.run_id not in ids
         ids.add(one.run_id)
 
 
 def test_directions_and_languages_are_added_to_a_run(request_of: Callable, tmp_path: Path, cache: Path) -> None:
-    first = pipeline.translate(request_of(tmp_path / "c", languages=("Spanish",), direction="en-xx"))
+    first = pipeline.run(request_of(tmp_path / "c", languages=("Spanish",), direction="en-xx"))
     assert first.languages() == ["eng_Latn-spa_Latn"] and first.run_id == translation_run(cache).run_id
-    both = pipeline.translate(request_of(tmp_path / "c"))
+    both = pipeline.run(request_of(tmp_path / "c"))
     assert both.run_id == first.run_id and both.languages() == PARTS
     got, expected = (
         {part: translation_tables.translations(one, part) for part in PARTS} for one in (both, translation_run(cache))
@@ -87,7 +87,7 @@ def test_directions_and_languages_are_added_to_a_run(request_of: Callable, tmp_p
 
 
 def test_examples_of_the_test_split_are_left_out(request_of: Callable, tmp_path: Path) -> None:
-    one = pipeline.translate(request_of(tmp_path, shots_from="test", languages=("spa_Latn",)))
+    one = pipeline.run(request_of(tmp_path, shots_from="test", languages=("spa_Latn",)))
     frame = translation_tables.translations(one, "spa_Latn-eng_Latn")
     assert frame["instance_id"].tolist() == [str(i) for i in range(2, N)]
     assert one.manifest("spa_Latn-eng_Latn").counts["used_as_shots"] == 2
@@ -100,15 +100,15 @@ def test_a_chat_template_is_used_where_there_is_one_and_recorded(request_of: Cal
     tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
     tokenizer.save_pretrained(folder)
     wanted = {"model": str(folder), "languages": ("spa_Latn",), "direction": "en-xx"}
-    chat = pipeline.translate(request_of(tmp_path / "c", **wanted))
-    plain = pipeline.translate(request_of(tmp_path / "c", **wanted, prompt="plain"))
+    chat = pipeline.run(request_of(tmp_path / "c", **wanted))
+    plain = pipeline.run(request_of(tmp_path / "c", **wanted, prompt="plain"))
     assert chat.spec.translation.prompt == "chat" and plain.spec.translation.prompt == "plain"
     frames = [translation_tables.translations(one, "eng_Latn-spa_Latn") for one in (chat, plain)]
     assert (frames[0]["n_prompt"] > frames[1]["n_prompt"]).all()
     tokenizer.chat_template = "{{ raise_exception('no assistant here') }}"
     tokenizer.save_pretrained(folder)
     with pytest.raises(UserError, match="no assistant here"):
-        pipeline.translate(request_of(tmp_path / "c", **wanted))
+        pipeline.run(request_of(tmp_path / "c", **wanted))
 
 
 def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, m
     monkeypatch.setattr("crossalign.translation.quality.bleu_tokenizer", lambda choice, target: "char")
     monkeypatch.setattr("crossalign.translation.columns.bleu_tokenizer", lambda choice, target: "char")
     monkeypatch.setattr("crossalign.forward.generation.Generator.run", lambda *a: pytest.fail("generated again"))
-    second = pipeline.translate(request_of(cache, bleu="flores200"))
+    second = pipeline.run(request_of(cache, bleu="flores200"))
     assert second.run_id != first.run_id and second.manifest(PARTS[0]).provenance["reused_outputs"]
     old, new = (translation_tables.translations(one, PARTS[0]) for one in (first, second))
     assert old["output"].equals(new["output"]) and not old["bleu"].equals(new["bleu"])
@@ -183,7 +183,7 @@ def test_empty_lines_are_told_and_left_out_and_the_rest_goes_on(
 ) -> None:
     data = write_flores(tmp_path / "data")
     edit_line(data, "spa_Latn", 3, "  ")
-    one = pipeline.translate(request_of(tmp_path / "c", data=data, languages=("spa_Latn",)), Reporting())
+    one = pipeline.run(request_of(tmp_path / "c", data=data, languages=("spa_Latn",)), Reporting())
     told = capsys.readouterr().err
     assert "spa_Latn-eng_Latn: 1 of 12 sentences are left out (empty source): 3" in told
     assert "eng_Latn-spa_Latn: 1 of 12 sentences are translated but not scored (empty reference): 3" in told
@@ -194,7 +194,7 @@ def test_empty_lines_are_told_and_left_out_and_the_rest_goes_on(
 
 
 def test_a_model_that_never_stops_is_cut_and_told(cache: Path, request_of: Callable, capsys, tmp_path: Path) -> None:
-    pipeline.translate(request_of(tmp_path, languages=("spa_Latn",), direction="en-xx", limit=3), Reporting())
+    pipeline.run(request_of(tmp_path, languages=("spa_Latn",), direction="en-xx", limit=3), Reporting())
     frame = translation_tables.directions(translation_run(cache)).set_index("part")
     share = frame.loc["eng_Latn-spa_Latn", "truncated"]
     assert share > 0.5, "a random model hardly ever writes the newline byte"
@@ -204,7 +204,7 @@ def test_a_model_that_never_stops_is_cut_and_told(cache: Path, request_of: Calla
 def test_outputs_in_another_script_are_told(request_of: Callable, capsys, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("crossalign.forward.generation.Generator.text", lambda *_: "The same river in Latin letters")
     fixed = {"languages": ("rus_Cyrl",), "direction": "en-xx", "limit": 3, "length_ratio": 0.01}
-    one = pipeline.translate(request_of(tmp_path, **fixed), Reporting())
+    one = pipeline.run(request_of(tmp_path, **fixed), Reporting())
     told, frame = capsys.readouterr().err, translation_tables.translations(one, "eng_Latn-rus_Cyrl")
     assert frame["wrong_script"].all() and frame["output"].notna().all()
     stopped = frame["stop"] != "length"
@@ -218,8 +218,8 @@ def test_a_language_with_a_file_but_no_name_is_told(request_of: Callable, tmp_pa
         source = data / f"flores200_{split}"
         shutil.copy(source / f"spa_Latn.{split}", source / f"zzz_Latn.{split}")
     with pytest.raises(UserError, match="zzz_Latn"):
-        pipeline.translate(request_of(tmp_path / "c", data=data, languages=("zzz_Latn",)))
-    both = pipeline.translate(request_of(tmp_path / "c", data=data, languages=(), direction="en-xx", limit=1))
+        pipeline.run(request_of(tmp_path / "c", data=data, languages=("zzz_Latn",)))
+    both = pipeline.run(request_of(tmp_path / "c", data=data, languages=(), direction="en-xx", limit=1))
     assert "eng_Latn-zzz_Latn" not in both.languages()
 
 
@@ -230,13 +230,13 @@ def test_prompts_longer_than_the_model_are_counted_and_left_out(request_of: Call
     data = write_flores(tmp_path / "data")
     edit_line(data, "eng_Latn", 2, "word " * 40)
     wanted = {"model": str(folder), "data": data, "shots": 0, "languages": ("spa_Latn",), "direction": "en-xx"}
-    one = pipeline.translate(request_of(tmp_path / "c", **wanted), Reporting())
+    one = pipeline.run(request_of(tmp_path / "c", **wanted), Reporting())
     told = capsys.readouterr().err
     assert "1 of 12 sentences are left out (too long: use fewer --shots)" in told
     frame = translation_tables.translations(one, "eng_Latn-spa_Latn")
     assert [p for p in frame["problem"]] == ["", "", "too long"] + [""] * (N - 3)
     assert one.manifest("eng_Latn-spa_Latn").counts["too_long"] == 1
-    nothing = pipeline.translate(request_of(tmp_path / "c", **(wanted | {"shots": 5})))
+    nothing = pipeline.run(request_of(tmp_path / "c", **(wanted | {"shots": 5})))
     frame = translation_tables.directions(nothing)
     assert frame["n"].tolist() == [0] and np.isnan(frame["chrf"][0])
 
@@ -263,7 +263,7 @@ def test_a_mistake_is_told_before_anything_is_computed(
     monkeypatch.setattr("sacrebleu.utils.SACREBLEU_DIR", str(tmp_path))
     changes, sentence = MISTAKES[mistake]
     with pytest.raises(UserError, match=sentence):
-        pipeline.translate(request_of(tmp_path / "c", **changes))
+        pipeline.run(request_of(tmp_path / "c", **changes))
     assert not list((tmp_path / "c").glob("*/run.json"))
 
 
@@ -271,12 +271,12 @@ def test_files_with_different_numbers_of_lines_are_refused(request_of: Callable,
     data = write_flores(tmp_path / "data")
     edit_line(data, "spa_Latn", 4, None)
     with pytest.raises(UserError, match=r"spa_Latn has 11 sentences and eng_Latn 12 .*'11'"):
-        pipeline.translate(request_of(tmp_path / "c", data=data, limit=5))
+        pipeline.run(request_of(tmp_path / "c", data=data, limit=5))
 
 
 def test_sentences_that_changed_are_not_mixed_with_old_ones(request_of: Callable, tmp_path: Path) -> None:
     data = write_flores(tmp_path / "data")
-    pipeline.translate(request_of(tmp_path / "c", data=data))
+    pipeline.run(request_of(tmp_path / "c", data=data))
     edit_line(data, "spa_Latn", 4, "Otra frase.")
     with pytest.raises(UserError, match="have changed"):
-        pipeline.translate(request_of(tmp_path / "c", data=data))
+        pipeline.run(request_of(tmp_path / "c", data=data))

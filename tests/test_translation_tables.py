@@ -72,7 +72,7 @@ def test_the_alignment_of_another_model_is_not_joined(cache: Path, tmp_path: Pat
 
 def test_two_runs_are_compared_on_the_same_sentences(request_of: Callable, cache: Path) -> None:
     first = translation_run(cache)
-    second = pipeline.translate(request_of(cache, shots=1))
+    second = pipeline.run(request_of(cache, shots=1))
     frame = translation_tables.comparison(first, second)
     assert len(frame) == len(PARTS) * 2 and set(frame["n"]) == {N}
     mine, theirs = (translation_tables.directions(one).set_index("part")["chrf"] for one in (first, second))

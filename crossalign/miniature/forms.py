@@ -122,6 +122,5 @@ def joined(w: World, other: World, text: str, more: str) -> str:
 def _asked(w: World, passage: str, question: str, asks: World) -> Told:
     frames = asks.frames
     told = w.joined(w.frames["passage"], passage)
-    return Told(
-        f"{passage} {question}", joined(w, asks, told, asks.joined(frames["question"], question, frames["answer"]))
-    )
+    premise = joined(w, asks, told, asks.joined(frames["question"], question))
+    return Told(premise, asks.joined(premise, frames["answer"]))

@@ -16,7 +16,7 @@ from crossalign.store.runs import Run, find_run
 
 def translate(options: Namespace) -> int:
     """Computes a translation run and shows its summary."""
-    from crossalign.pipeline import translate as compute
+    from crossalign.pipeline import run as compute
     from crossalign.translation.planning import TranslationRequest
 
     request = TranslationRequest(

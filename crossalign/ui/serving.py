@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from crossalign.schema import UserError
+from crossalign.store.runs import list_runs
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -14,11 +19,33 @@ APP = Path(__file__).parents[2] / "app.py"
 def serve(options: Namespace) -> int:
     """Serves the dashboard on this machine until it is stopped.
 
+    With `demo`, the default runs are computed meanwhile; where the cache has nothing to show, the first of them before.
+
     Raises:
-        UserError: the checkout's `app.py` is not beside the package.
+        UserError: the checkout's `app.py` is not beside the package, or the first run fails.
     """
     if not APP.is_file():
         raise UserError(f"There is no {APP}: the dashboard is started from a checkout of the project.")
+    with _computing_demo(options.cache) if options.demo else nullcontext():
+        _run_server(options)
+    return 0
+
+
+@contextmanager
+def _computing_demo(cache: Path) -> Iterator[None]:
+    """Another process computes the default runs until the block ends: this one must not load what computes."""
+    command = [sys.executable, "-m", "crossalign", "demo", "--cache", str(cache)]
+    if not any(run.complete for run in list_runs(cache)[0]) and subprocess.call([*command, "--first"]):  # noqa: S603
+        raise UserError("The first of the default runs could not be computed: see above.")
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (no shell, nothing from outside)
+    try:
+        yield
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def _run_server(options: Namespace) -> None:
     from streamlit.runtime.pages_manager import PagesManager
     from streamlit.web import cli
 
@@ -28,4 +55,3 @@ def serve(options: Namespace) -> int:
     os.environ["CROSSALIGN_CACHE"] = str(options.cache.absolute())
     os.chdir(APP.parent)  # where Streamlit looks for its settings
     cli.main(["run", str(APP), "--server.port", str(options.port)], standalone_mode=False)
-    return 0

@@ -222,21 +222,20 @@ class TranslationComputation:
 
     def _fault(self, instance: Instance, output: Output) -> str:
         """What is wrong with how a sentence was run; nothing where it was translated, scored and ended by itself."""
+        advice = ": use fewer --shots" if self.plan.spec.shots else ""
         if output.problem:
-            return f"are left out ({output.problem}{_FEWER_SHOTS if output.problem == 'too long' else ''})"
+            return f"are left out ({output.problem}{advice if output.problem == 'too long' else ''})"
         if not instance.continuations[0]:
             return "are translated but not scored (empty reference)"
         if output.stop != "length":
             return ""
         if output.limit < most_tokens(instance.premise, self.plan.how.length_ratio):
-            return f"are cut at the end of the model's {self.plan.model.max_length} tokens{_FEWER_SHOTS}"
+            return f"are cut at the end of the model's {self.plan.model.max_length} tokens{advice}"
         return "reached the length limit and are cut"
 
 
 _WRONG = ("have an output in another script than the language's", "have an output in another language")
 """Of the flags wrong_script and off_target."""
-
-_FEWER_SHOTS = ": use fewer --shots"
 
 
 def _unfit(instance: Instance, prompt: Tokens, limit: int) -> Output:

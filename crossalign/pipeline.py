@@ -42,6 +42,8 @@ def _computed(planned: Plan, start: Callable, computation: Callable, observer: O
     missing = [c for c in planned.languages if not _is_complete(opened, planned, c)]
     if not missing:
         observer.say(f"{opened.run_id} is complete in the cache ({len(planned.languages)} parts)")
+        if opened.work.exists():  # by a process that was killed after its last part
+            _clean(opened)
         return opened
     observer.ahead(missing, len(planned.pivot.instances))
     with lock(opened.folder / ".users.lock", shared=True):

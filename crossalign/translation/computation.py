@@ -17,6 +17,7 @@ from crossalign import tasks
 from crossalign.forward.generation import Generator, Job, Tokens
 from crossalign.forward.generation_check import choose_way
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
+from crossalign.forward.texts import open_ended
 from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
@@ -69,9 +70,7 @@ def _prompts(plan: TranslationPlan, part: str, limit: int | None = None) -> list
         encoded = plan.model.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
         tokens = [tuple(ids) for ids in encoded["input_ids"]]
     else:
-        end = plan.model.tokenizer.eos_token_id
-        # A tokenizer that ends every text would ask the model to go on after the end.
-        tokens = [t[:-1] if len(t) > 1 and t[-1] == end else t for t in plan.model.tokenize(texts)]
+        tokens = [open_ended(t, plan.model.end) for t in plan.model.tokenize(texts)]
     return [t if i.premise else () for t, i in zip(tokens, instances, strict=True)]
 
 

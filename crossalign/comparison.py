@@ -105,7 +105,6 @@ def by_language(rows: pd.DataFrame) -> pd.DataFrame:
         kept = ~(np.isnan(first) | np.isnan(second))
         first, second = first[kept], second[kept]
         groups = np.unique(part["group"].to_numpy(str)[kept], return_inverse=True)[1]
-        groups = groups if len(np.unique(groups)) < len(groups) else None
         row: dict[str, object] = {"language": code}
         for side, values in (("a", first), ("b", second)):
             row |= dict(zip((side, f"{side}_low", f"{side}_high"), rate(values, groups)[:3], strict=True))

@@ -42,7 +42,7 @@ CHUNK_BYTES = 1 << 28
 def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
     """Loads the model and decides how the run is computed; called once in a run's life."""
     model = plan.model
-    sample = tokenized(plan.pivot.instances[:CHECKED_INSTANCES], model.tokenize)
+    sample = tokenized(plan.pivot.instances[:CHECKED_INSTANCES], model.tokenize, model.end)
     with_trees, why = choose_trees(model, plan.spec.poolings, sample)
     batch_tokens = plan.request.batch_tokens or (CPU_BATCH_TOKENS if plan.spec.device == "cpu" else GPU_BATCH_TOKENS)
     linear, reason = choose_linear(model.decoder, batch_tokens)
@@ -143,7 +143,7 @@ class Computation:
     def states(self, language: str) -> LanguageStates:
         """Runs the model over a language's texts, except for the chunks that are there already."""
         loaded = self.plan.load(language)
-        texts = tokenized(loaded.instances, self.plan.model.tokenize)
+        texts = tokenized(loaded.instances, self.plan.model.tokenize, self.plan.model.end)
         bounds = list(self._bounds(loaded.instances, texts))
         folder, key = self.run.work / language, self._key(loaded)
         missing = [b for b in bounds if not has_chunk(folder, key, *b)]

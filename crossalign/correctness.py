@@ -106,8 +106,7 @@ def against_pivot(instances: pd.DataFrame) -> pd.DataFrame:
     for code, at in languages_of(instances):
         mine, groups = every.correct[at], every.groups[at]
         both = ~(np.isnan(pivot[at]) | np.isnan(mine))
-        groups_or_none = None if len(np.unique(groups)) == len(groups) else groups
-        difference = paired_difference(pivot[at], mine, groups_or_none)
+        difference = paired_difference(pivot[at], mine, groups)
         counts = paired_counts(pivot[at], mine)
         shares = [v for side in (pivot[at], mine) for v in rate(side[both], groups[both])[:3]]
         rows.append(

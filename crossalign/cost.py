@@ -153,9 +153,8 @@ def _count(instances: Sequence[Instance], encoder: Encoder) -> _Counted:
     groups = [list(members) for _, members in groupby(instances, key=lambda i: i.group)]
     size = len(instances) / len(groups)
     some = [i for group in _spread(groups, max(1, int(COUNTED_INSTANCES / size))) for i in group]
-    made = [
-        requests_of(t, i, encoder.model.max_length)[0] for i, t in enumerate(tokenized(some, encoder.model.tokenize))
-    ]
+    model = encoder.model
+    made = [requests_of(t, i, model.max_length)[0] for i, t in enumerate(tokenized(some, model.tokenize, model.end))]
     together = [[r for i in m for r in made[i]] for _, m in groupby(range(len(some)), key=lambda i: some[i].group)]
     everything = [r for group in together for r in group]
     beginning = encoder.shared_beginning(everything) if any(r.pooled < 0 for r in everything) else ()

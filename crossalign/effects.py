@@ -96,7 +96,7 @@ EFFECTS: dict[str, Effect] = {
         True,
         "Odds of a right answer if aligned ÷ odds if not; 1 is no effect. Fisher's exact test, or a normal test where "
         "instances come in groups. Over languages: Mantel–Haenszel, with a jackknife over questions.",
-        lambda f: odds_ratio(f.aligned, f.correct, _grouped(f.groups)),
+        lambda f: odds_ratio(f.aligned, f.correct, f.groups),
         lambda f, s: Pooled(*clustered_mantel_haenszel(f.aligned, f.correct, s, f.groups)[:2]),
     ),
     "delta": Effect(
@@ -145,11 +145,6 @@ def facts(instances: pd.DataFrame) -> Facts:
     numbers = (instances[c].to_numpy(float, na_value=math.nan) for c in names)
     cohort = pd.Categorical(instances["cohort"], categories=COHORTS).codes.astype(np.int64)
     return Facts(*numbers, cohort, pd.factorize(instances["group"])[0].astype(np.int64))
-
-
-def _grouped(groups: np.ndarray) -> np.ndarray | None:
-    """None where every instance is a group of its own, so that exact tests can be used."""
-    return None if len(np.unique(groups)) == len(groups) else groups
 
 
 OTHER_TESTS: dict[tuple[str, str], Callable[[Facts], Estimate]] = {

@@ -61,6 +61,11 @@ class LanguageModel:
         """The module below the output head; its hidden states are the ones that are pooled."""
         return self.model.get_decoder()
 
+    @property
+    def end(self) -> int | None:
+        """Id of the token that ends a text; None where the tokenizer has none."""
+        return self.tokenizer.eos_token_id
+
     def tokenize(self, texts: list[str]) -> list[tuple[int, ...]]:
         """Texts → token ids with the tokenizer's default special tokens; nothing is cut."""
         if not texts:

@@ -29,6 +29,8 @@ def run(request: Request, observer: Observer | None = None) -> Run:
     missing = [c for c in planned.languages if not _is_complete(opened, planned, c)]
     if not missing:
         observer.say(f"{opened.run_id} is complete in the cache ({len(planned.languages)} parts)")
+        if opened.work.exists():  # by a process that was killed after its last part
+            _clean(opened)
         return opened
     observer.ahead(missing, len(planned.pivot.instances))
     with lock(opened.folder / ".users.lock", shared=True):

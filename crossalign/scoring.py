@@ -29,7 +29,9 @@ def correct(logliks: Logliks, gold: Int[np.ndarray, "instance"]) -> Float[np.nda
 
 
 def logprob_margin(logliks: Logliks, gold: Int[np.ndarray, "instance"]) -> Float[np.ndarray, "instance"]:
-    """Log-likelihood of the gold option minus that of the best other option, in nats; above 0 iff right (or tied).
+    """Log-likelihood of the gold option minus that of the best other option, in nats; 0 for a tie of the two.
+
+    Above 0 the prediction is right, below 0 wrong; at 0 the first of the equals decides. NaN where there is no prediction.
 
     >>> logprob_margin(np.array([[-3.0, -1.0]]), np.array([0])).tolist()
     [-2.0]

@@ -80,7 +80,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "family": "language family",
         "resource_level": "class 0 to 5 of Joshi et al. 2020",
         "training_share": "share of the model's training text, where its configuration says it",
-        "n": "instances with a prediction",
+        "n": "instances with a prediction; of a task without options, all",
         "accuracy": "share of right predictions",
         "accuracy_low": "lower end of the 95 % interval",
         "accuracy_high": "upper end of the 95 % interval",

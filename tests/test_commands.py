@@ -13,6 +13,7 @@ from fault import events_in, flip, request_for, run_folder, said, stamps, tempor
 
 from crossalign import pipeline, tables
 from crossalign.__main__ import main
+from crossalign.planning import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
 from crossalign.schema import UserError
 from crossalign.store import parts, runs
 
@@ -38,6 +39,13 @@ def strict(text: str) -> dict:
         raise AssertionError(f"{constant} is no JSON")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def test_the_help_tells_the_batch_sizes_that_are_used(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"default: {CPU_BATCH_TOKENS} on a CPU, {GPU_BATCH_TOKENS} on a GPU" in told
 
 
 # --- names of runs -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,15 @@ def test_alignment_on_one_task_against_accuracy_on_another(runs: dict[str, tuple
     }
     assert shown == {"sw", "it"}  # Thai has accuracy in this run only
     assert page(runs, "decisions", "languages").selectbox(key="accuracy-of").value == runs["decisions"][1]
+
+
+def test_the_accuracy_of_other_weights_is_not_offered_though_their_folder_has_the_same_name(
+    runs: dict[str, tuple[Path, str]], tmp_path: Path
+) -> None:
+    cache = shutil.copytree(runs["decisions"][0], tmp_path / "cache")
+    for number, path in enumerate(sorted(cache.glob("*/run.json"))):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["spec"]["model_identity"] = f"files:{number}"
+        path.write_text(json.dumps(record), encoding="utf-8")
+    app = opened(cache, "languages", run=runs["decisions"][1])
+    assert not app.exception and "accuracy-of" not in [box.key for box in app.selectbox]

@@ -160,11 +160,19 @@ def test_the_real_command_goes_on_after_kills(command: Callable, undisturbed: Pa
     assert parts_of(tmp_path) == parts_of(undisturbed)
 
 
-@pytest.mark.parametrize("pattern", [r"/\.run\.json\.", r"/parts/\.it\.\d+\.tmp$", r"/\.chunk-0+\d\."])
+@pytest.mark.parametrize(
+    ("event", "pattern"),
+    [
+        ("os.rename", r"/\.run\.json\."),
+        ("os.rename", r"/parts/\.it\.\d+\.tmp$"),
+        ("os.rename", r"/\.chunk-0+\d\."),
+        ("os.rmdir", r"/work$"),  # all parts are finished
+    ],
+)
 def test_what_a_killed_process_left_half_written_is_cleared_away(
-    server: fault.Server, command: Callable, undisturbed: Path, tmp_path: Path, pattern: str
+    server: fault.Server, command: Callable, undisturbed: Path, tmp_path: Path, event: str, pattern: str
 ) -> None:
-    assert server.start(command(tmp_path), "os.rename", pattern).wait() == -signal.SIGKILL
+    assert server.start(command(tmp_path), event, pattern).wait() == -signal.SIGKILL
     server.run(command(tmp_path))
     assert parts_of(tmp_path) == parts_of(undisturbed)
     assert temporaries(tmp_path) == []

@@ -134,7 +134,7 @@ def test_groups_never_narrow_an_interval_and_single_instances_are_no_groups(func
         apart, together, single = function(a, b), function(a, b, groups), function(a, b, ALONE)
         assert together.value == apart.value == single.value
         assert together.low <= apart.low + 1e-12 and together.high >= apart.high - 1e-12
-        assert single[1:3] == pytest.approx(apart[1:3])
+        assert single[1:] == pytest.approx(apart[1:])
 
 
 @pytest.mark.parametrize("function", [rate_difference, mean_difference, auc, odds_ratio, paired_difference])

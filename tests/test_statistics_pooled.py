@@ -74,6 +74,13 @@ def test_a_language_with_one_side_only_drops_out(function):
     assert math.isnan(nothing.value) and nothing.n == 0
 
 
+@pytest.mark.parametrize("function", [pooled_difference, pooled_auc])
+def test_a_language_with_a_single_instance_on_one_side_drops_out(function):
+    values, first, language, question = languages(np.random.default_rng(3), 0.4)
+    more = (np.append(values, [50.0, 6.0, 7.0]), np.append(first, [1.0, 0.0, 0.0]), np.append(language, [9, 9, 9]))
+    assert function(*more, np.append(question, [0, 1, 2])) == function(values, first, language, question)
+
+
 @pytest.mark.parametrize(("function", "null"), [(pooled_difference, 0.0), (pooled_auc, 0.5)])
 def test_the_interval_covers_as_often_as_it_says(function, null):
     rng, covered, small = np.random.default_rng(4), 0, 0

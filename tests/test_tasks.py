@@ -232,6 +232,12 @@ def test_languages_with_other_instances_are_refused(ids: tuple[int, ...], words:
         pivot_and("it", read)
 
 
+def test_options_in_another_order_than_the_pivots_are_refused() -> None:
+    read = reading(en=[copa(i, label=i % 2) for i in range(4)], it=[copa(i, label=int(i == 1)) for i in range(4)])
+    with pytest.raises(UserError, match="right option of 1 instances is another"):
+        pivot_and("it", read)
+
+
 def test_a_limit_takes_the_first_instances_and_their_translations() -> None:
     task, read = TASKS["xcopa"], reading(en=[copa(i) for i in range(5)], it=[copa(i) for i in (4, 3, 2, 1, 0)])
     pivot = load_pivot(task, read, "en", "options", "repaired", 2, 0)

@@ -65,6 +65,16 @@ def test_a_boundary_that_merges_is_cut_at_the_length_of_the_prompt(merging):
     assert len(whole) == 8
 
 
+def test_an_end_of_text_after_every_text_stands_before_no_option_and_is_not_scored():
+    def ending(texts: list[str]) -> list[tuple[int, ...]]:
+        return [(*tokens, 2) for tokens in _byte_level(texts)]
+
+    questions = [_question("ab", ("c", "dd")), _question("ab", ("c", "dd"), "Q:", ("A", "B"))]
+    for found, plain in zip(tokenized(questions, ending, 2), tokenized(questions, _byte_level, 2), strict=True):
+        assert (found.scored, found.starts) == (plain.scored, plain.starts)
+        assert found.options == tuple((*tokens, 2) for tokens in plain.options) and found.premise[-1] == 2
+
+
 def test_spaces_at_the_prompts_end_belong_to_the_continuation():
     (one,) = tokenized([_question("ab  ", ("c",))], _byte_level)
     # <s> a b | two spaces of the prompt, the joining space, c

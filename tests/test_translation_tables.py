@@ -13,7 +13,7 @@ import fault
 import pytest
 from conftest import byte_tokenizer, tiny_llama
 from fault import said, stamps
-from flores_data import PARTS, N, alignment_run, translation_request, translation_run
+from flores_data import PARTS, N, alignment_run, edit_line, translation_request, translation_run, write_flores
 
 from crossalign import pipeline, tables
 from crossalign.__main__ import main
@@ -68,6 +68,16 @@ def test_the_alignment_of_another_model_is_not_joined(cache: Path, tmp_path: Pat
     assert translation_tables.matching_alignment(cache, translation_run(cache)) is None
     frame = translation_tables.directions(translation_run(cache))
     assert frame["mexa_max"].isna().all() and frame["chrf"].notna().all()
+
+
+def test_the_alignment_of_other_sentences_is_not_joined(cache: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    """Line 7 of another folder is another sentence, although the task, the model and the id are the same."""
+    first = alignment_run(cache)
+    data = write_flores(tmp_path / "other")
+    for code in ("eng_Latn", "spa_Latn", "rus_Cyrl"):
+        edit_line(data, code, 0, None)
+    pipeline.run(RunRequest(str(tiny_folder), "flores", data=data, device="cpu", cache=cache))
+    assert translation_tables.matching_alignments(cache, translation_run(cache)) == [first]
 
 
 def test_two_runs_are_compared_on_the_same_sentences(request_of: Callable, cache: Path) -> None:
@@ -193,6 +203,8 @@ def test_translate_from_the_command_line(
     ]
     assert main([*fixed.split(), "--cache", str(tmp_path), "--shots", "-1"]) == 2
     assert "--shots -1" in said(capsys)
+    assert main([*fixed.split(), "--cache", str(tmp_path), "--limit", "1"]) == 0
+    assert "nan" not in capsys.readouterr().out, "one sentence has a score and no interval"
 
 
 @pytest.mark.shared

@@ -34,12 +34,21 @@ class TokenizedInstance(NamedTuple):
     starts: tuple[int, ...]
 
 
-def tokenized(instances: Sequence[Instance], tokenize: Tokenize) -> list[TokenizedInstance]:
+def open_ended(tokens: Tokens, end: int | None) -> Tokens:
+    """The tokens of a text that goes on: without the end-of-text token that some tokenizers put after every text."""
+    return tokens[:-1] if end is not None and len(tokens) > 1 and tokens[-1] == end else tokens
+
+
+def tokenized(instances: Sequence[Instance], tokenize: Tokenize, end: int | None = None) -> list[TokenizedInstance]:
     """Tokenises all texts of the instances.
 
     Scored texts follow lm-evaluation-harness 0.4: prompt and continuation are tokenised together and cut at the
     length of the tokenised prompt, whose own tokens stand before the rest; spaces at the prompt's end belong to the
     continuation. Where a token spans the boundary, the scored tokens therefore differ from those of the whole text.
+
+    Args:
+        end: the tokenizer's end-of-text token; one after a prompt or a continuation is left out, as it would stand before
+            the option and be scored with it. Embedded texts keep it.
 
     Raises:
         UserError: a text that tokenises to nothing; the instance is named.
@@ -50,6 +59,7 @@ def tokenized(instances: Sequence[Instance], tokenize: Tokenize) -> list[Tokeniz
     scored = options if scored_texts == option_texts else tokenize(scored_texts)
     premises = tokenize([i.premise for i in instances])
     prompts = tokenize([i.prompt.rstrip() for i in instances]) if scored else []
+    scored, prompts = ([open_ended(tokens, end) for tokens in texts] for texts in (scored, prompts))
     result = []
     for index, instance in enumerate(instances):
         k = len(instance.options)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from crossalign.statistics.cohorts import rate_difference
-from crossalign.statistics.estimates import Z95, Estimate, Rate, design_effect, rate, two_sided, undefined
+from crossalign.statistics.estimates import Z95, Estimate, Rate, apart, design_effect, rate, two_sided, undefined
 
 Facts = Float[np.ndarray, "instance"]
 Groups = Int[np.ndarray, "instance"]
@@ -72,8 +72,8 @@ def odds_ratio(aligned: Facts, correct: Facts, groups: Groups | None = None) -> 
     """Odds of being correct if aligned ÷ odds if not: 1 when the two facts have nothing to do with each other.
 
     Woolf's logit interval; where a cell is empty, 0.5 is added to all four for value and interval (Haldane, Anscombe).
-    Without groups p is Fisher's exact two-sided test. With groups the standard error grows by the root of the design
-    effect and p is the normal test of log odds ratio 0.
+    Without groups (or where each holds one instance) p is Fisher's exact two-sided test. With groups the standard error
+    grows by the root of the design effect and p is the normal test of log odds ratio 0.
 
     Returns:
         n counts the instances where both facts are defined; NaN where one of them never varies.
@@ -91,10 +91,11 @@ def odds_ratio(aligned: Facts, correct: Facts, groups: Groups | None = None) -> 
     a, b, c, d = (cell + 0.5 for cell in table) if 0 in table else table
     logarithm = math.log(a * d / (b * c))
     error = math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
-    if groups is None:
+    groups = None if groups is None else groups[kept]
+    if groups is None or apart(groups):
         p = fisher_exact(table)
     else:
-        error *= math.sqrt(_log_odds_effect(aligned, correct, groups[kept]))
+        error *= math.sqrt(_log_odds_effect(aligned, correct, groups))
         p = two_sided(logarithm / error)
     return Estimate(math.exp(logarithm), math.exp(logarithm - Z95 * error), math.exp(logarithm + Z95 * error), p, n)
 

@@ -148,6 +148,11 @@ def design_effect(influence: Float[np.ndarray, "instance"], groups: Int[np.ndarr
     return max(1.0, len(sums) / (len(sums) - 1) * float(sums @ sums) / independent)
 
 
+def apart(groups: Int[np.ndarray, "instance"] | None) -> bool:
+    """Whether instances are independent: no groups, or each instance a group of its own. Then exact tests hold."""
+    return groups is None or len(np.unique(groups)) == len(groups)
+
+
 def group_sums(
     values: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instance"]
 ) -> Float[np.ndarray, "group"]:

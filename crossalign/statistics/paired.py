@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from crossalign.statistics.estimates import Z95, Estimate, design_effect, two_sided, undefined
+from crossalign.statistics.estimates import Z95, Estimate, apart, design_effect, two_sided, undefined
 
 Correct = Float[np.ndarray, "instance"]
 
@@ -50,8 +50,8 @@ def mcnemar_exact(counts: PairedCounts) -> float:
 def paired_difference(first: Correct, second: Correct, groups: Int[np.ndarray, "instance"] | None = None) -> Estimate:
     """Accuracy (or any rate) of the first run − that of the second on the same instances.
 
-    Interval of Bonett & Price. Without groups p is McNemar's exact test; with groups the interval grows by the root of
-    the design effect, and p is McNemar's normal test corrected by it.
+    Interval of Bonett & Price. Without groups (or where each holds one instance) p is McNemar's exact test; with groups
+    the interval grows by the root of the design effect, and p is McNemar's normal test corrected by it.
 
     Args:
         first: 1.0, 0.0 or NaN; instances where either run has NaN are left out.
@@ -74,11 +74,12 @@ def paired_difference(first: Correct, second: Correct, groups: Int[np.ndarray, "
         return undefined(0)
     value = float(difference.mean())
     counts = paired_counts(first, second)
-    effect = design_effect((difference - value) / n, None if groups is None else groups[kept])
+    groups = None if groups is None else groups[kept]
+    effect = design_effect((difference - value) / n, groups)
     ours, theirs = (counts.first_only + 1) / (n + 2), (counts.second_only + 1) / (n + 2)
     half = Z95 * math.sqrt((ours + theirs - (ours - theirs) ** 2) / (n + 2) * effect)
     low, high = max(-1.0, ours - theirs - half), min(1.0, ours - theirs + half)
-    if groups is None or counts.first_only + counts.second_only == 0:
+    if apart(groups) or counts.first_only + counts.second_only == 0:
         p = mcnemar_exact(counts)
     else:
         p = two_sided(difference.sum() / math.sqrt((counts.first_only + counts.second_only) * effect))

@@ -20,9 +20,10 @@ Compared = tuple[float, Values]
 def pooled_difference(values: Values, first: Values, stratum: Factor, groups: Factor | None = None) -> Estimate:
     """Mean of the first set − mean of the second within each language, averaged over languages.
 
-    A language counts with n1 · n0 / (n1 + n0) instances, the weight of Mantel and Haenszel, so languages in which one set
-    is empty drop out. The variance adds up the instances' influences, with groups those of a whole group in all
-    languages at once (not below that of independent instances); interval and two-sided p are normal.
+    A language counts with n1 · n0 / (n1 + n0) instances, the weight of Mantel and Haenszel. Languages in which one set has
+    fewer than two instances drop out: a single one does not tell how much it varies. The variance adds up the instances'
+    influences, with groups those of a whole group in all languages at once (not below that of independent instances);
+    interval and two-sided p are normal.
 
     Args:
         values: 0/1 values (then it is a difference of rates) or amounts; NaN is left out. All languages, one after the other.
@@ -31,12 +32,12 @@ def pooled_difference(values: Values, first: Values, stratum: Factor, groups: Fa
         groups: resampling unit, such as the question; the same number in every language.
 
     Returns:
-        n counts the observations of the languages that have both sets; NaN where none has.
+        n counts the observations of the languages that count; NaN where none does.
 
     Source: Greenland & Robins 1985 (the weights).
 
-    >>> values = np.array([1.0, 1.0, 0.0, 1.0, 0.0, 0.0])
-    >>> first, language = np.array([1.0, 1.0, 0.0, 1.0, 0.0, 0.0]), np.array([0, 0, 0, 1, 1, 1])
+    >>> values = np.array([1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    >>> first, language = np.array([1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]), np.array([0, 0, 0, 0, 1, 1, 1, 1, 1])
     >>> round(pooled_difference(values, first, language).value, 3)
     1.0
     """
@@ -61,7 +62,7 @@ def pooled_auc(values: Values, first: Values, stratum: Factor, groups: Factor | 
         groups: resampling unit; the same number in every language.
 
     Returns:
-        n counts the observations of the languages that have both sets; NaN where none has.
+        n counts the observations of the languages that count; NaN where none does.
 
     Source: van Elteren 1960 (ranks within strata); DeLong et al. 1988; Obuchowski 1997.
     """
@@ -88,7 +89,7 @@ def _areas(values: Values, ones: Bool[np.ndarray, "observation"]) -> Compared:
 def _influence(deviations: Values, ones: Bool[np.ndarray, "observation"]) -> Values:
     """Deviations ÷ size of the set, so that their squares add up to the unbiased variance of the mean."""
     n1, n0 = int(ones.sum()), int((~ones).sum())
-    return deviations / np.where(ones, math.sqrt(n1 * max(1, n1 - 1)), math.sqrt(n0 * max(1, n0 - 1)))
+    return deviations / np.where(ones, math.sqrt(n1 * (n1 - 1)), math.sqrt(n0 * (n0 - 1)))
 
 
 def _pooled(
@@ -101,7 +102,7 @@ def _pooled(
     found, used = [], []
     for part in parts:
         ones = first[part] == 1
-        if ones.any() and not ones.all():
+        if min(ones.sum(), (~ones).sum()) > 1:
             value, influence = compare(values[part], ones)
             found.append((float(ones.sum() * (~ones).sum() / len(part)), value, influence))
             used.append(part)

@@ -106,8 +106,19 @@ def load_language(
             f"{task.title}: {language} {what} of the instances of the pivot (the first is {first!r}); "
             "all languages of a run need the same instances."
         )
-    joined = (replace(by_id[p.instance_id], group=p.group) for p in pivot.instances)
-    return Loaded(tuple(joined), counts)
+    joined = tuple(replace(by_id[p.instance_id], group=p.group) for p in pivot.instances)
+    _check_same_gold(task, language, pivot.instances, joined)
+    return Loaded(joined, counts)
+
+
+def _check_same_gold(task: Task, language: str, pivot: Sequence[Instance], instances: Sequence[Instance]) -> None:
+    """Alignment sets option i beside the pivot's option i: another place of the right one tells of another order."""
+    other = [mine.instance_id for p, mine in zip(pivot, instances, strict=True) if p.gold != mine.gold]
+    if other:
+        raise UserError(
+            f"{task.title}: in {language} the right option of {len(other)} instances is another than in the pivot (the first "
+            f"is {other[0]!r}); option i must be the same answer in every language: mend the data."
+        )
 
 
 def _load(task: Task, read: Read, language: str, split: str, protocol: str, connectors: str) -> Loaded:

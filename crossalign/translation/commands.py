@@ -112,6 +112,8 @@ def _show_directions(one: Run, records: list[dict], alignment: Run | None) -> No
 def _interval(value: float, low: float, high: float, digits: int = 3) -> str | None:
     if value != value:
         return None
+    if low != low:  # a single sentence has no interval
+        return f"{value:.{digits}f}"
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 

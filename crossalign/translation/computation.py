@@ -17,6 +17,7 @@ from crossalign import tasks
 from crossalign.forward.generation import Generator, Job, Tokens
 from crossalign.forward.generation_check import choose_way
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
+from crossalign.forward.texts import open_ended
 from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
@@ -69,9 +70,7 @@ def _prompts(plan: TranslationPlan, part: str, limit: int | None = None) -> list
         encoded = plan.model.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
         tokens = [tuple(ids) for ids in encoded["input_ids"]]
     else:
-        end = plan.model.tokenizer.eos_token_id
-        # A tokenizer that ends every text would ask the model to go on after the end.
-        tokens = [t[:-1] if len(t) > 1 and t[-1] == end else t for t in plan.model.tokenize(texts)]
+        tokens = [open_ended(t, plan.model.end) for t in plan.model.tokenize(texts)]
     return [t if i.premise else () for t, i in zip(tokens, instances, strict=True)]
 
 
@@ -222,21 +221,20 @@ class TranslationComputation:
 
     def _fault(self, instance: Instance, output: Output) -> str:
         """What is wrong with how a sentence was run; nothing where it was translated, scored and ended by itself."""
+        advice = ": use fewer --shots" if self.plan.spec.shots else ""
         if output.problem:
-            return f"are left out ({output.problem}{_FEWER_SHOTS if output.problem == 'too long' else ''})"
+            return f"are left out ({output.problem}{advice if output.problem == 'too long' else ''})"
         if not instance.continuations[0]:
             return "are translated but not scored (empty reference)"
         if output.stop != "length":
             return ""
         if output.limit < most_tokens(instance.premise, self.plan.how.length_ratio):
-            return f"are cut at the end of the model's {self.plan.model.max_length} tokens{_FEWER_SHOTS}"
+            return f"are cut at the end of the model's {self.plan.model.max_length} tokens{advice}"
         return "reached the length limit and are cut"
 
 
 _WRONG = ("have an output in another script than the language's", "have an output in another language")
 """Of the flags wrong_script and off_target."""
-
-_FEWER_SHOTS = ": use fewer --shots"
 
 
 def _unfit(instance: Instance, prompt: Tokens, limit: int) -> Output:

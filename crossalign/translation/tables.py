@@ -181,14 +181,27 @@ def joined(run: Run, part: str, alignment: Run, layer: int, pooling: str | None 
 
 
 def matching_alignments(cache: Path, run: Run) -> list[Run]:
-    """The alignment runs of the same weights, task and pivot that have one of the languages, newest first."""
+    """The alignment runs of the same weights, sentences and pivot that have one of the languages, newest first."""
     codes = {_identity(run, part)["language"] for part in run.languages()}
     return [
         other
         for other in list_runs(cache)[0]
         if all(getattr(other.spec, f) == getattr(run.spec, f) for f in ("model_identity", "task", "pivot"))
         and codes & set(other.languages())
+        and _same_sentences(run, other)
     ]
+
+
+def _same_sentences(run: Run, alignment: Run) -> bool:
+    """Whether an id means the same sentence in both, by the pivot's texts: the data may come from two folders."""
+    part, pivot = run.languages()[0], run.spec.pivot
+    if not parts.has_file(alignment, pivot, "instances.parquet"):
+        return True  # imported without the pivot's texts
+    mine = "source" if part.startswith(f"{pivot}-") else "reference"
+    ours = parts.read_table(run, part, "translations.parquet", ["instance_id", mine]).to_pandas()
+    theirs = parts.read_table(alignment, pivot, "instances.parquet", ["instance_id", "premise"]).to_pandas()
+    both = ours.merge(theirs, on="instance_id")
+    return bool((both["premise"].isna() | (both["premise"] == both[mine])).all())
 
 
 def matching_alignment(cache: Path, run: Run) -> Run | None:

@@ -113,6 +113,7 @@ def overview_row(run: Run) -> dict[str, Any]:
         "run": run.folder.name,
         "kind": spec.kind,
         "model": spec.model_name,
+        "identity": spec.model_identity,
         "task": spec.task,
         "protocol": spec.protocol + (f", {spec.shots}-shot" if spec.shots else ""),
         "instances": run.facts.get("n"),
@@ -130,7 +131,7 @@ def overview_row(run: Run) -> dict[str, Any]:
 def overview() -> tuple[pd.DataFrame, list[str]]:
     """One row per readable run, newest first, and a sentence for each run that cannot be read.
 
-    Columns run, kind ("alignment" or "translation"), model, task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
+    Columns run, kind ("alignment" or "translation"), model, identity (of its weights), task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
     unfinished.
     """
     cache = cache_folder()

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from crossalign.alignment import metric_label
+from crossalign.schema import RunSpec
 from crossalign.ui import components, controls, data
 from crossalign.ui.data import RULES, RunTables, Selection
 
@@ -128,7 +130,7 @@ FILTERS = (
 def _choose_accuracy(run: RunTables) -> dict[str, Any]:
     """Another run of the same model whose accuracy is looked at; offered where there is one."""
     runs, _ = data.overview()
-    same = runs[(runs["kind"] == "alignment") & (runs["model"] == run.spec.model_name) & (runs["options"] > 0)]
+    same = runs[(runs["kind"] == "alignment") & _of_same_model(runs, run.spec) & (runs["options"] > 0)]
     others = [r for r in same["run"] if r != run.run_id]
     if not others:
         return {}
@@ -139,6 +141,12 @@ def _choose_accuracy(run: RunTables) -> dict[str, Any]:
     if chosen == run.run_id:
         return {}
     return {"accuracy_of": chosen, "accuracy_version": data.run_tables(chosen).version}
+
+
+def _of_same_model(runs: pd.DataFrame, spec: RunSpec) -> pd.Series:
+    """Which of `data.overview` have the same weights; or the same name, where one was imported without its weights."""
+    named = runs["identity"].str.startswith("named:") | spec.model_identity.startswith("named:")
+    return (runs["identity"] == spec.model_identity) | (named & (runs["model"] == spec.model_name))
 
 
 GROUPS: dict[str, Callable[[RunTables], dict[str, Any]]] = {

@@ -188,6 +188,11 @@ def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     return points[keep].reset_index(drop=True) if not keep.all() else points
 
 
+def shown_languages(run: RunTables, selection: Selection) -> tuple[str, ...]:
+    """The languages that were chosen; where none was, all that the filters let through, the largest rate first."""
+    return selection.languages or tuple(language_points(run, selection)["language"])
+
+
 def curves(run: RunTables, selection: Selection, languages: tuple[str, ...] = ()) -> pd.DataFrame:
     """The rates of the chosen metric and pooling by layer; of some languages, or of all."""
     rates = run.rates

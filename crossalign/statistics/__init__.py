@@ -12,7 +12,6 @@ from crossalign.statistics.association import (
     cross_table,
     fisher_exact,
     odds_ratio,
-    risk_difference,
 )
 from crossalign.statistics.cohorts import (
     COHORTS,
@@ -62,6 +61,6 @@ __all__ = [
     "layer_correlations", "layer_deltas", "leave_one_out", "linear_fit", "mann_whitney", "mantel_haenszel",
     "mcnemar_exact", "mean_difference", "mean_rate", "means", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
     "partial_correlation", "pearson", "pooled_auc", "pooled_difference", "published_delta", "rate", "rate_difference",
-    "rate_of_counts", "risk_difference", "spearman",
+    "rate_of_counts", "spearman",
     "stratified_tables", "undefined",
 ]  # fmt: skip

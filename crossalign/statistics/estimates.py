@@ -160,6 +160,14 @@ def design_effect(influence: Float[np.ndarray, "instance"], groups: Int[np.ndarr
     return max(1.0, len(sums) / (len(sums) - 1) * float(sums @ sums) / independent)
 
 
+def difference_influence(
+    values: Float[np.ndarray, "instance"], first: Bool[np.ndarray, "instance"]
+) -> Float[np.ndarray, "instance"]:
+    """By how much each instance moves the mean of the first set − that of the others; both have instances."""
+    there, here = values[~first].mean(), values[first].mean()
+    return np.where(first, (values - here) / first.sum(), (there - values) / (~first).sum())
+
+
 def group_sums(
     values: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instance"]
 ) -> Float[np.ndarray, "group"]:

@@ -235,6 +235,7 @@ def _add_choices(add: Callable[..., object]) -> None:
     )
     add(
         "--pooling",
+        dest="poolings",
         type=_words,
         default=("last_token", "weighted_mean"),
         metavar="a,b",

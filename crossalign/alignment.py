@@ -167,6 +167,16 @@ def relabelled_rate(
     return np.mean(rates, axis=0) if rates else np.full(cosines.cross.shape[1], np.nan)
 
 
+def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "instance"]:
+    """Share of the layers at which each instance is aligned, of those with a decision; NaN where there is none.
+
+    >>> layers_aligned(np.array([[1.0, 0.0], [np.nan, 1.0], [0.0, 1.0]])).round(3).tolist()
+    [0.5, 0.667]
+    """
+    known = (~np.isnan(decided)).sum(axis=0)
+    return np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)
+
+
 def option_margins(cosines: OptionCosines, gold: Int[np.ndarray, "instance"]) -> Mapping[str, Margins]:
     """All metrics that compare options: name → margins."""
     return {m.name: m.margin(cosines, gold) for m in ALIGNMENT_METRICS.values() if m.margin is not None}

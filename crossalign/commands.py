@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from crossalign import console
 from crossalign.alignment import ALIGNMENT_METRICS
-from crossalign.planning import RunRequest
+from crossalign.planning import RunRequest, request_of
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
 from crossalign.store.runs import Run, find_run, list_runs
@@ -26,33 +26,13 @@ def run(options: Namespace) -> int:
     """Computes a run and shows its summary; with --estimate, only what it would cost."""
     from crossalign.pipeline import run as compute
 
-    request = _request(options)
+    request = request_of(RunRequest, options)
     if options.estimate:
         return _estimate(request, options.json)
     with console.Reporting() if options.json else console.Progressing() as observer:
         finished = compute(request, observer)
     _show(finished, finished.spec.poolings[0], options.json)
     return 0
-
-
-def _request(options: Namespace) -> RunRequest:
-    return RunRequest(
-        model=options.model,
-        task=options.task,
-        languages=options.languages,
-        pivot=options.pivot,
-        data=options.data,
-        limit=options.limit,
-        shots=options.shots,
-        protocol=options.protocol,
-        connectors=options.connectors,
-        poolings=options.pooling,
-        dtype=options.dtype,
-        device=options.device,
-        batch_tokens=options.batch_tokens,
-        keep_states=options.keep_states,
-        cache=options.cache,
-    )
 
 
 def _estimate(request: RunRequest, as_json: bool) -> int:

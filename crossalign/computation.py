@@ -25,7 +25,7 @@ from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
 from crossalign.forward.workers import workers_for
 from crossalign.margins import margin_arrays
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
-from crossalign.planning import CHECKED_INSTANCES, CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Plan
+from crossalign.planning import CHECKED_INSTANCES, Plan
 from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
@@ -44,9 +44,8 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
     model = plan.model
     sample = tokenized(plan.pivot.instances[:CHECKED_INSTANCES], model.tokenize, model.end)
     with_trees, why = choose_trees(model, plan.spec.poolings, sample)
-    batch_tokens = plan.request.batch_tokens or (CPU_BATCH_TOKENS if plan.spec.device == "cpu" else GPU_BATCH_TOKENS)
-    linear, reason = choose_linear(model.decoder, batch_tokens)
-    execution = Execution(batch_tokens, with_trees, linear, f"{why}; {reason}")
+    linear, reason = choose_linear(model.decoder, plan.batch_tokens)
+    execution = Execution(plan.batch_tokens, with_trees, linear, f"{why}; {reason}")
     plan.observer.say(f"Token trees: {'yes' if with_trees else 'no'} ({why}). Linear layers: {linear} ({reason}).")
     facts = {
         "n_layers": model.n_layers,

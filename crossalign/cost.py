@@ -20,7 +20,7 @@ from crossalign.computation import CHUNK_BYTES
 from crossalign.forward.encoding import Encoder, Prefix
 from crossalign.forward.texts import requests_of, tokenized
 from crossalign.forward.workers import workers_for
-from crossalign.planning import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Observer, Plan, RunRequest, plan
+from crossalign.planning import Observer, Plan, RunRequest, plan
 from crossalign.schema import Instance
 
 COUNTED_LANGUAGES, COUNTED_INSTANCES = 6, 200
@@ -112,8 +112,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
     """
     planned = plan(request, observer)
     model = models.outline(request.model)
-    batch = request.batch_tokens or (CPU_BATCH_TOKENS if planned.spec.device == "cpu" else GPU_BATCH_TOKENS)
-    encoder = Encoder(model, planned.spec.poolings, batch, with_trees=True)
+    encoder = Encoder(model, planned.spec.poolings, planned.batch_tokens, with_trees=True)
     chosen = _spread(planned.languages, COUNTED_LANGUAGES)
     planned.observer.stage("counting tokens", len(chosen), "languages")
     counts, n = [], len(planned.pivot.instances)
@@ -131,7 +130,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
         tokens=round(sums.tokens),
         tokens_run=round(sums.run),
         parameters=parameters,
-        memory=parameters * dtype.itemsize + _working_memory(planned, model, batch, dtype.itemsize),
+        memory=parameters * dtype.itemsize + _working_memory(planned, model, dtype.itemsize),
         memory_there=_memory_there(planned.device),
         disk=_disk(planned, model),
         disk_meanwhile=2 * _states_bytes(planned, model, 4),
@@ -194,10 +193,10 @@ def _states_bytes(planned: Plan, model: models.LanguageModel, size: int) -> int:
     return len(planned.spec.poolings) * (model.n_layers + 1) * texts * model.hidden_size * size
 
 
-def _working_memory(planned: Plan, model: models.LanguageModel, batch: int, size: int) -> int:
+def _working_memory(planned: Plan, model: models.LanguageModel, size: int) -> int:
     """Activations of the passes that are run side by side, and the states of two chunks."""
-    activations = batch * model.hidden_size * size * (model.n_layers + 1 + LIVE_TENSORS)
-    passes = workers_for(model, batch, planned.spec.device)
+    activations = planned.batch_tokens * model.hidden_size * size * (model.n_layers + 1 + LIVE_TENSORS)
+    passes = workers_for(model, planned.batch_tokens, planned.spec.device)
     return passes * activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4)) + LIBRARIES_BYTES
 
 

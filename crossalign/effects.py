@@ -259,15 +259,15 @@ def rates_by_layer(decided: Float[np.ndarray, "layer instance"], series: pd.Seri
 def _widened(decided: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rate, n and design effect (see `statistics.rate`) at each layer, instances sorted by group."""
     known = ~np.isnan(decided)
-    n = known.sum(axis=1)
+    n, sizes = known.sum(axis=1), np.add.reduceat(known, starts, axis=1, dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = np.where(known, decided, 0.0).sum(axis=1) / n
         influence = np.where(known, decided - rate[:, None], 0.0) / n[:, None]
         sums = np.add.reduceat(influence, starts, axis=1)
-        occurring = np.add.reduceat(known, starts, axis=1).astype(bool).sum(axis=1)
-        ratio = occurring / (occurring - 1) * (sums**2).sum(axis=1) / (influence**2).sum(axis=1)
-    alone = (occurring <= 1) | (occurring == n) | ~np.isfinite(ratio)
-    return rate, n, np.where(alone, 1.0, np.maximum(ratio, 1.0))
+        occurring, independent = (sizes > 0).sum(axis=1), (influence**2).sum(axis=1)
+        ratio = occurring / (occurring - 1) * (sums**2).sum(axis=1) / independent
+        effect = np.where((occurring <= 1) | (occurring == n), 1.0, np.maximum(ratio, 1.0))
+        return rate, n, np.where(independent == 0, (sizes**2).sum(axis=1) / n, effect)
 
 
 def languages_of(instances: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:

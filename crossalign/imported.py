@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from crossalign.alignment import aligned
+from crossalign.alignment import aligned, layers_aligned
 from crossalign.margins import read_margins
 from crossalign.store import parts
 from crossalign.store.runs import Run
@@ -34,11 +35,17 @@ def decisions(run: Run, code: str, pooling: str) -> dict[str, Float[np.ndarray, 
     return {metric: np.where(v == ABSENT, np.nan, v.astype(float)) for metric, v in sorted(stored.items())}
 
 
-class Aligned(NamedTuple):
+@dataclass(frozen=True)
+class Aligned:
     """Alignment of single instances: decided is 1, 0 or NaN; the margin is NaN where only decisions were imported."""
 
     decided: Float[np.ndarray, "layer instance"]
     margin: Float[np.ndarray, "layer instance"]
+
+    @cached_property
+    def layers_aligned(self) -> Float[np.ndarray, "instance"]:
+        """See `alignment.layers_aligned`."""
+        return layers_aligned(self.decided)
 
 
 def aligned_instances(run: Run, code: str, pooling: str, metric: str) -> Aligned | None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from crossalign import accuracy, scoring
 from crossalign.imported import Aligned
@@ -47,14 +46,14 @@ def at_layers(frame: pd.DataFrame, found: Mapping[str, Aligned], layers: Mapping
 
     Returns:
         The frame with aligned (1, 0, NaN), margin (cosine units; NaN where only decisions are known) and layers_aligned
-        (see there).
+        (share of all layers).
     """
     columns = {
         "aligned": [mine.decided[layers[code]] for code, mine in found.items()],
         "margin": [mine.margin[layers[code]] for code, mine in found.items()],
-        "layers_aligned": [layers_aligned(mine.decided) for mine in found.values()],
+        "layers_aligned": [mine.layers_aligned for mine in found.values()],
     }
-    return frame.assign(**{name: np.concatenate([np.empty(0), *each]) for name, each in columns.items()})
+    return frame.assign(**{name: np.concatenate(each) if each else np.empty(0) for name, each in columns.items()})
 
 
 class _Side(NamedTuple):
@@ -97,13 +96,3 @@ def _pivot_correct(run: Run, code: str, side: _Side, pivot: _Side | None) -> np.
         return np.full(len(side.instance_id), np.nan)
     rows = pd.Index(pivot.instance_id).get_indexer(pd.Index(side.instance_id))
     return np.where(rows < 0, np.nan, pivot.correct[rows])
-
-
-def layers_aligned(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "instance"]:
-    """Share of the layers at which each instance is aligned, of those with a decision; NaN where there is none.
-
-    >>> layers_aligned(np.array([[1.0, 0.0], [np.nan, 1.0], [0.0, 1.0]])).round(3).tolist()
-    [0.5, 0.667]
-    """
-    known = (~np.isnan(decided)).sum(axis=0)
-    return np.where(known > 0, np.nansum(decided, axis=0) / np.maximum(known, 1), np.nan)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from crossalign import tasks
 from crossalign.schema import POOLINGS, RunSpec, UserError, content_digest
@@ -81,9 +82,19 @@ class RunRequest:
     note: str = ""
 
 
+R = TypeVar("R", bound=RunRequest)
+
+
+def request_of(kind: type[R], options: Namespace) -> R:
+    """The request that a command line asks for: an option has the name of its field, a field without one its default."""
+    return kind(**{f.name: getattr(options, f.name) for f in fields(kind) if f.name in options})
+
+
 @dataclass
 class Plan:
     """A checked request: the instances are loaded and the run's spec is known; the model is loaded when needed."""
+
+    default_tokens: ClassVar = (CPU_BATCH_TOKENS, GPU_BATCH_TOKENS)
 
     request: RunRequest
     task: tasks.Task
@@ -101,6 +112,11 @@ class Plan:
 
         self.observer.say(f"Loading {self.request.model} ({self.spec.dtype}, {self.device})")
         return models.load(self.request.model, self.spec.dtype, self.device)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that are held at once: as asked, or the default of the device."""
+        return self.request.batch_tokens or self.default_tokens[self.spec.device != "cpu"]
 
     def load(self, language: str) -> tasks.Loaded:
         """The instances of a language in the pivot's order."""

@@ -10,11 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from crossalign.alignment import ALIGNMENT_METRICS, aligned, relabelled_rate
-from crossalign.alignment_tables import AlignedLayers
-from crossalign.distractors import kept_cosines, without_least_likely
 from crossalign.reference import N_LAYERS, reference_table
-from crossalign.similarity import OptionCosines
 from crossalign.statistics import (
     COHORTS,
     cohorts,
@@ -180,62 +176,6 @@ def deltas(
         )
     names = ["choice", "layer", "delta", "low", "high", "p", "test", "n"]
     return pd.DataFrame(rows, columns=names).astype({"layer": "Int16"})
-
-
-def option_curves(
-    layers: AlignedLayers,
-    logliks: Float[np.ndarray, "instance option"],
-    gold: Int[np.ndarray, "instance"],
-    groups: Groups,
-    metric: str,
-) -> pd.DataFrame:
-    """Alignment by layer with all options, and without the least likely wrong ones, down to two.
-
-    A rate depends strongly on the number of options, so tasks compare at the same number only. All rows speak of the same
-    instances: those with a log-likelihood for every option.
-
-    Args:
-        layers: a language's cosines.
-        logliks: of its options in nats; they say which wrong options go first (see `crossalign.distractors`).
-        gold: the right option, from 0.
-        groups: resampling unit of each instance.
-        metric: one that compares options.
-
-    Returns:
-        Columns options (how many), layer, rate, low, high, relabelled_rate, chance (if all cosines were exchangeable), n.
-    """
-    about = ALIGNMENT_METRICS[metric]
-    if layers.cosines is None or about.margin is None:
-        raise ValueError(f"{metric} does not compare options, or there are no cosines between options.")
-    scored = np.flatnonzero(np.isfinite(logliks).all(axis=1))
-    logliks, gold, groups = logliks[scored], gold[scored], groups[scored]
-    full, found = OptionCosines(*(block[scored] for block in layers.cosines)), []
-    for removed in range(logliks.shape[1] - 1):
-        left, right = full, gold
-        if removed:
-            fewer = without_least_likely(logliks, gold, removed)
-            left, right = kept_cosines(full, fewer.kept), fewer.gold
-        decided = aligned(about.margin(left, right))
-        columns = (np.array(c) for c in zip(*(rate(d, groups) for d in decided.T), strict=True))
-        rows = _rows("options", "", "rate", columns)
-        count = logliks.shape[1] - removed
-        relabelled = relabelled_rate(about.margin, left, right)
-        found.append(rows.assign(options=count, relabelled_rate=relabelled, chance=about.chance(count)))
-    return pd.concat(found, ignore_index=True)
-
-
-def option_peaks(curves: pd.DataFrame) -> pd.DataFrame:
-    """The best layer for each number of options: columns options, layer, rate, low, high, relabelled_rate, chance, mean_rate, n.
-
-    Args:
-        curves: from `option_curves`.
-    """
-    means_over_layers = curves.groupby("options")["rate"].mean()
-    best = curves.loc[curves.dropna(subset="rate").groupby("options")["rate"].idxmax()].sort_values(
-        "options", ascending=False
-    )
-    names = ["options", "layer", "rate", "low", "high", "relabelled_rate", "chance", "mean_rate", "n"]
-    return best.assign(mean_rate=best["options"].map(means_over_layers))[names].reset_index(drop=True)
 
 
 def published_curves(task: str, metric: str) -> pd.DataFrame:

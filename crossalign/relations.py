@@ -8,7 +8,7 @@ A coefficient "pearson" looks at values, "spearman" and "kendall" at ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -108,18 +108,22 @@ def language_points(facts: pd.DataFrame, rates: pd.DataFrame, rule: str, layer: 
     return merged.sort_values("rate", ascending=False, ignore_index=True)
 
 
-def with_accuracy_of(facts: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The facts on the languages of one run, with the accuracy that another run found for them; NaN where it has none.
+ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
 
-    So MEXA on parallel sentences can be set against the accuracy of a task, as in the paper. Codes of different systems
-    (it, ita_Latn) are matched by `languages.matching_code`.
+
+def with_accuracy(facts: pd.DataFrame, other: pd.DataFrame, columns: Sequence[str] = ACCURACY) -> pd.DataFrame:
+    """The facts on languages, with the accuracy that another run found for them; NaN where it has none.
+
+    So MEXA on parallel sentences, or the quality of translations, can be set against the accuracy of a task, as in the
+    paper. Codes of different systems (it, ita_Latn) are matched by `languages.matching_code`.
 
     Args:
-        facts, other: as `tables.languages`.
+        facts: one row per language.
+        other: as `tables.languages`.
+        columns: what is taken over from it.
     """
-    theirs = {code: matching_code(code, other["language"]) for code in facts["language"]}
-    columns = ["accuracy", "accuracy_low", "accuracy_high", "n", "loglik_margin"]
-    found = other.set_index("language")[columns].reindex([theirs[code] for code in facts["language"]])
+    theirs = [matching_code(code, other["language"]) for code in facts["language"]]
+    found = other.set_index("language")[list(columns)].reindex(theirs)
     return facts.assign(**{column: found[column].to_numpy(float) for column in columns})
 
 

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from conftest import xcopa_row
+
+from crossalign import tables
+from crossalign.importers.published import import_release
+from crossalign.store.parts import verify
+from crossalign.store.runs import Run, list_runs
 
 TIME = "2026-01-01T00-00-00.000001"
 COMMIT = "c" * 40
@@ -134,3 +140,51 @@ def append(path: Path, text: str) -> None:
 def rewrite(path: Path, change: Any) -> None:
     """Replaces a JSON file by what `change` makes of its content."""
     path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+
+
+def write_xcopa_logs(folder: Path) -> Path:
+    """Logs of XCOPA in Italian and Swahili with items; returns the folder."""
+    tasks = {f"xcopa_{code}": xcopa_samples(code) for code in ("it", "sw")}
+    return write_logs(folder / "org__small", tasks).parents[1]
+
+
+def samples_of(logs: Path, task: str) -> Path:
+    """The samples file of a task."""
+    (path,) = logs.rglob(f"samples_{task}_{TIME}.jsonl")
+    return path
+
+
+def only(cache: Path) -> Run:
+    """The only run of a cache."""
+    (run,), problems = list_runs(cache)
+    assert not problems
+    return run
+
+
+def runs_of(cache: Path) -> dict[str, Run]:
+    """Task → its only run, each checked."""
+    runs, problems = list_runs(cache)
+    assert not problems and all(verify(r) == [] for r in runs)
+    assert len({r.spec.task for r in runs}) == len(runs)
+    return {r.spec.task: r for r in runs}
+
+
+def imported_runs(release: Path, cache: Path) -> tuple[dict[str, Run], str]:
+    """Runs and what was left out."""
+    report = import_release(release, cache)
+    return runs_of(cache), "\n".join(report.left_out)
+
+
+def alignment_folder(release: Path) -> Path:
+    return release / "alignment_outputs/Small"
+
+
+def aligned_by_layer(run: Run, code: str, metric: str) -> list[list[bool | None]]:
+    frame = tables.instance_alignment(run, code)
+    mine = frame[frame["metric"] == metric].astype({"instance_id": int}).sort_values(["layer", "instance_id"])
+    return [[None if v is None else bool(v) for v in part["aligned"].replace({np.nan: None})]
+            for _, part in mine.groupby("layer")]  # fmt: skip
+
+
+def as_bools(decisions: tuple) -> list[list[bool]]:
+    return [[bool(v) for v in layer] for layer in decisions]

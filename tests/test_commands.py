@@ -6,16 +6,18 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from fault import events_in, flip, request_for, run_folder, said, stamps, temporaries, truncate, write_xcopa
 
 from crossalign import pipeline, tables
-from crossalign.__main__ import main
-from crossalign.planning import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
+from crossalign.__main__ import _parser, main
+from crossalign.planning import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, RunRequest, request_of
 from crossalign.schema import UserError
 from crossalign.store import parts, runs
+from crossalign.translation.planning import TranslationRequest
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +43,27 @@ def strict(text: str) -> dict:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_the_help_tells_the_batch_sizes_that_are_used(capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("command", "kind", "without"),
+    [
+        ("run", RunRequest, {"note"}),
+        ("translate", TranslationRequest, {"note", "protocol", "connectors", "poolings", "keep_states"}),
+    ],
+)
+def test_the_fields_of_a_request_are_options(command: str, kind: type[RunRequest], without: set[str]) -> None:
+    words = [command, "--model", "m", "--task", "t", "--languages", "a, b", "--shots", "3", "--cache", "c"]
+    options = _parser().parse_args(words)
+    assert {f.name for f in fields(kind)} - set(vars(options)) == without
+    found = request_of(kind, options)
+    assert (found.model, found.task, found.languages, found.shots) == ("m", "t", ("a", "b"), 3)
+    assert found.cache == Path("c") and found.poolings == RunRequest("m", "t").poolings
+
+
+def test_the_help_names_the_default_size_of_a_batch(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"default: {CPU_BATCH_TOKENS} on a CPU, {GPU_BATCH_TOKENS} on a GPU" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"default: {CPU_BATCH_TOKENS} on a CPU, {GPU_BATCH_TOKENS} on a GPU" in text
 
 
 # --- names of runs -----------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ ORDER = (
     "demo",
     "accuracy imported",
     "tables outcomes comparison definitions console reference",
-    "translation.tables relations profiles run_tables",
+    "translation.tables relations profiles fewer_options run_tables",
     "effects instance_search instance_record description",
     "translation.sentences translation.relations correctness",
     "figures findings",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from foreign import SCORES, TIME, sample, write_logs, xcopa_samples
+from foreign import SCORES, only, sample, samples_of, write_logs, write_xcopa_logs, xcopa_samples
 
 from crossalign import accuracy, tables
 from crossalign.__main__ import main
@@ -18,7 +18,7 @@ from crossalign.importers.report import Faults
 from crossalign.importers.samples import read_samples
 from crossalign.schema import UserError
 from crossalign.store.parts import verify
-from crossalign.store.runs import Run, find_run, list_runs
+from crossalign.store.runs import find_run, list_runs
 
 GOLDS = [0, 1, 0, 0]
 """Right options of the first four XCOPA items of `conftest`."""
@@ -26,25 +26,12 @@ GOLDS = [0, 1, 0, 0]
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """XCOPA in Italian and Swahili with items."""
-    tasks = {f"xcopa_{code}": xcopa_samples(code) for code in ("it", "sw")}
-    return write_logs(tmp_path / "logs/org__small", tasks).parents[1]
+    return write_xcopa_logs(tmp_path / "logs")
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-def only(cache: Path) -> Run:
-    (run,), problems = list_runs(cache)
-    assert not problems
-    return run
-
-
-def samples_of(logs: Path, task: str) -> Path:
-    (path,) = logs.rglob(f"samples_{task}_{TIME}.jsonl")
-    return path
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------

@@ -9,37 +9,24 @@ from pathlib import Path
 
 import pytest
 from fault import Server
-from foreign import TIME, append, rewrite, sample, write_logs, xcopa_samples
+from foreign import TIME, append, only, rewrite, sample, samples_of, write_logs, write_xcopa_logs, xcopa_samples
 
 from crossalign import tables
 from crossalign.importers import building
 from crossalign.importers.lm_eval import import_logs
 from crossalign.schema import UserError
 from crossalign.store.parts import verify
-from crossalign.store.runs import Run, list_runs
+from crossalign.store.runs import list_runs
 
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """XCOPA in Italian and Swahili with items."""
-    tasks = {f"xcopa_{code}": xcopa_samples(code) for code in ("it", "sw")}
-    return write_logs(tmp_path / "logs/org__small", tasks).parents[1]
+    return write_xcopa_logs(tmp_path / "logs")
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-def only(cache: Path) -> Run:
-    (run,), problems = list_runs(cache)
-    assert not problems
-    return run
-
-
-def samples_of(logs: Path, task: str) -> Path:
-    (path,) = logs.rglob(f"samples_{task}_{TIME}.jsonl")
-    return path
 
 
 # --- damage ------------------------------------------------------------------------------------------------------

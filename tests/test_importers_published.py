@@ -6,17 +6,26 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from foreign import DALI, MEXA, by_item, write_json, write_release, xcopa_samples
+from foreign import (
+    DALI,
+    MEXA,
+    aligned_by_layer,
+    alignment_folder,
+    as_bools,
+    by_item,
+    imported_runs,
+    write_json,
+    write_release,
+    xcopa_samples,
+)
 from streamlit.testing.v1 import AppTest
 
 from crossalign import imported, tables
 from crossalign.__main__ import main
 from crossalign.importers.published import import_release
-from crossalign.store.parts import verify
-from crossalign.store.runs import Run, list_runs
+from crossalign.store.runs import list_runs
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,35 +38,6 @@ def release(tmp_path: Path) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-def runs_of(cache: Path) -> dict[str, Run]:
-    """Task → its only run, each checked."""
-    runs, problems = list_runs(cache)
-    assert not problems and all(verify(r) == [] for r in runs)
-    assert len({r.spec.task for r in runs}) == len(runs)
-    return {r.spec.task: r for r in runs}
-
-
-def imported_runs(release: Path, cache: Path) -> tuple[dict[str, Run], str]:
-    """Runs and what was left out."""
-    report = import_release(release, cache)
-    return runs_of(cache), "\n".join(report.left_out)
-
-
-def alignment_folder(release: Path) -> Path:
-    return release / "alignment_outputs/Small"
-
-
-def aligned_by_layer(run: Run, code: str, metric: str) -> list[list[bool | None]]:
-    frame = tables.instance_alignment(run, code)
-    mine = frame[frame["metric"] == metric].astype({"instance_id": int}).sort_values(["layer", "instance_id"])
-    return [[None if v is None else bool(v) for v in part["aligned"].replace({np.nan: None})]
-            for _, part in mine.groupby("layer")]  # fmt: skip
-
-
-def as_bools(decisions: tuple) -> list[list[bool]]:
-    return [[bool(v) for v in layer] for layer in decisions]
 
 
 # --- a sound release ---------------------------------------------------------------------------------------------

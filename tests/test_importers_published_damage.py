@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from foreign import DALI, MEXA, by_item, rewrite, write_json, write_logs, write_release, xcopa_samples
+from foreign import (
+    DALI,
+    MEXA,
+    aligned_by_layer,
+    alignment_folder,
+    as_bools,
+    by_item,
+    imported_runs,
+    rewrite,
+    runs_of,
+    write_json,
+    write_logs,
+    write_release,
+    xcopa_samples,
+)
 
-from crossalign import tables
 from crossalign.__main__ import main
 from crossalign.importers import building
 from crossalign.importers.published import import_release
 from crossalign.schema import UserError
-from crossalign.store.parts import verify
-from crossalign.store.runs import Run, list_runs
+from crossalign.store.runs import list_runs
 
 
 @pytest.fixture
@@ -26,35 +37,6 @@ def release(tmp_path: Path) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-def runs_of(cache: Path) -> dict[str, Run]:
-    """Task → its only run, each checked."""
-    runs, problems = list_runs(cache)
-    assert not problems and all(verify(r) == [] for r in runs)
-    assert len({r.spec.task for r in runs}) == len(runs)
-    return {r.spec.task: r for r in runs}
-
-
-def imported_runs(release: Path, cache: Path) -> tuple[dict[str, Run], str]:
-    """Runs and what was left out."""
-    report = import_release(release, cache)
-    return runs_of(cache), "\n".join(report.left_out)
-
-
-def alignment_folder(release: Path) -> Path:
-    return release / "alignment_outputs/Small"
-
-
-def aligned_by_layer(run: Run, code: str, metric: str) -> list[list[bool | None]]:
-    frame = tables.instance_alignment(run, code)
-    mine = frame[frame["metric"] == metric].astype({"instance_id": int}).sort_values(["layer", "instance_id"])
-    return [[None if v is None else bool(v) for v in part["aligned"].replace({np.nan: None})]
-            for _, part in mine.groupby("layer")]  # fmt: skip
-
-
-def as_bools(decisions: tuple) -> list[list[bool]]:
-    return [[bool(v) for v in layer] for layer in decisions]
 
 
 # --- damage ------------------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_a_damaged_copy_keeps_what_is_sound(tmp_path: Path) -> None:
 
 
 def test_mexa_on_flores_against_the_accuracy_of_a_task_is_as_published(runs: dict[str, Run]) -> None:
-    facts = relations.with_accuracy_of(tables.languages(runs["flores"]), tables.languages(runs["belebele"]))
+    facts = relations.with_accuracy(tables.languages(runs["flores"]), tables.languages(runs["belebele"]))
     rates = tables.rates(runs["flores"])
     for rule, published in (("max", (0.8649, 0.8575)), ("mean", (0.9267, 0.8524))):
         points = relations.language_points(facts, rates[rates["layer"] < 32], rule)

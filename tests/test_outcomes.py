@@ -13,9 +13,9 @@ from safetensors.numpy import load_file
 from synthetic import Shape, synthetic_run
 
 from crossalign import findings, tables
-from crossalign.alignment import aligned
+from crossalign.alignment import aligned, layers_aligned
 from crossalign.margins import read_margins
-from crossalign.outcomes import layers_aligned, outcomes
+from crossalign.outcomes import outcomes
 from crossalign.schema import UserError
 from crossalign.store import parts
 from crossalign.store.files import write_arrays, write_json

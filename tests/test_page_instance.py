@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import opening
 import pytest
 from streamlit.testing.v1 import AppTest
 from synthetic import HOSTILE, Shape, synthetic_run
 
 from crossalign.ui.reading import GOLD, PREDICTED
 
-ROOT = Path(__file__).parents[1]
-PAGE = "pages/views/instance.py"
 FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
 NEXT, PREVIOUS = "Alt+ArrowRight", "Alt+ArrowLeft"
 
@@ -37,15 +36,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
+def opened() -> Open:
     """The page in a fresh session, as a link opens it."""
 
     def start(folder: Path, **query: str | list[str]) -> AppTest:
-        monkeypatch.setenv("CROSSALIGN_CACHE", str(folder))
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
-        app.switch_page(PAGE)
-        app.query_params.update(query)
-        app.run()
+        app = opening.opened(folder, "instance", **query)
         assert not app.exception and app.title[0].value == "Instance"
         return app
 

@@ -107,6 +107,13 @@ def test_fewer_options_have_their_curves_and_rates(tmp_path: Path) -> None:
     table = app.dataframe[0].value
     assert table["options"].tolist() == [4, 3, 2] and (table["rate"].diff().dropna() >= 0).all()
     assert table["chance"].tolist() == pytest.approx([1 / 1820, 0.0119, 1 / 6], abs=1e-4)
+    mean = opened(tmp_path, "layers", language="swh_Latn", split="options", **{"options-mean": "1"})
+    assert not mean.exception and not mean.error
+    assert sorted(curves(figure(mean, "by-options-mean"))) == ["2 options", "3 options", "4 options"]
+    assert figure(mean, "by-options-mean").layout.yaxis.title.text == "Mean of 2 languages, DALI: alignment rate"
+    rates = mean.dataframe[1].value
+    assert rates["options"].tolist() == [4, 4, 3, 3, 2, 2] and set(rates["n"]) == {32}
+    assert (rates["low"] <= rates["rate"]).all() and (rates["rate"] <= rates["high"]).all()
     other = opened(tmp_path, "layers", split="options", metric="mexa_t")
     assert "Left out of the link" in said(other) and other.query_params["split"] == "cohort"
 

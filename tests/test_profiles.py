@@ -9,10 +9,7 @@ import pandas as pd
 import pytest
 
 from crossalign import profiles
-from crossalign.alignment import aligned, dali
-from crossalign.alignment_tables import AlignedLayers
-from crossalign.distractors import kept_cosines, without_least_likely
-from crossalign.similarity import OptionCosines
+from crossalign.alignment import aligned
 from crossalign.statistics import delta, means, rate
 
 MARGINS = np.array([[0.5, 0.1, -0.2, 0.3, np.nan, 0.2], [-0.1, -0.1, 0.4, 0.0, 0.2, 0.2]], dtype=np.float32)
@@ -140,30 +137,3 @@ def test_published_curves_are_of_a_model_of_32_layers() -> None:
     table = profiles.published_curves("xcopa", "mexa_t")
     assert set(table["last"]) == {32} and table["layer"].max() == 32
     assert table.groupby("series")["layer"].count().eq(33).all() and table["name"].str.endswith(", published").all()
-
-
-def test_curves_by_number_of_options() -> None:
-    rng = np.random.default_rng(5)
-    n, width, k = 30, 4, 4
-    blocks = rng.random((3, n, width, k, k))
-    blocks[0][..., range(k), range(k)] += 0.4
-    cosines = OptionCosines(blocks[0], *((b + b.swapaxes(-1, -2)) / 2 for b in blocks[1:]))
-    layers = AlignedLayers(cosines, *(np.zeros((n, width)) for _ in range(3)), np.zeros(width))
-    logliks, gold, groups = rng.normal(size=(n, k)), rng.integers(0, k, n), np.arange(n) // 2
-    logliks[3, 1] = np.nan
-    found = profiles.option_curves(layers, logliks, gold, groups, "dali")
-    assert found["options"].unique().tolist() == [4, 3, 2] and set(found["n"]) == {n - 1}
-    assert found.groupby("options")["chance"].first().tolist() == pytest.approx([1 / 6, 720 * 6 / 362880, 1 / 1820])
-    known = np.delete(np.arange(n), 3)
-    two = without_least_likely(logliks[known], gold[known], 2)
-    left = kept_cosines(OptionCosines(*(b[known] for b in cosines)), two.kept)
-    expected = rate(aligned(dali(left, two.gold))[:, 1], groups[known])
-    row = found[(found["options"] == 2) & (found["layer"] == 1)].iloc[0]
-    assert tuple(row[["rate", "low", "high"]]) == pytest.approx(tuple(expected)[:3])
-    at = [found[found["options"] == count]["rate"].to_numpy() for count in (4, 3, 2)]
-    assert (at[0] <= at[1]).all() and (at[1] <= at[2]).all()
-    peaks = profiles.option_peaks(found)
-    assert peaks["options"].tolist() == [4, 3, 2] and peaks["rate"].tolist() == [a.max() for a in at]
-    assert peaks["mean_rate"].tolist() == pytest.approx([a.mean() for a in at])
-    with pytest.raises(ValueError, match="does not compare options"):
-        profiles.option_curves(layers, logliks, gold, groups, "mexa_t")

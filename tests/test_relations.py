@@ -170,8 +170,9 @@ def test_the_accuracy_of_another_run_is_matched_over_code_systems() -> None:
     facts = pd.DataFrame(
         {"language": ["eng_Latn", "ita_Latn", "zho_Hans", "swh_Latn"], "name": list("abcd"), "accuracy": math.nan}
     )
-    numbers = {"accuracy_low": 0.1, "accuracy_high": 0.9, "n": 500, "loglik_margin": 1.0}
+    numbers = {"accuracy_low": 0.1, "accuracy_high": 0.9, "n": 500}
     other = pd.DataFrame({"language": ["sw", "it", "zh"], "accuracy": [0.57, 0.78, 0.74]}).assign(**numbers)
-    found = relations.with_accuracy_of(facts, other)
+    found = relations.with_accuracy(facts, other, (*relations.ACCURACY, "n"))
     assert found["accuracy"].tolist()[1:] == [0.78, 0.74, 0.57] and found["n"].tolist()[1:] == [500] * 3
     assert math.isnan(found["accuracy"][0]) and found["name"].tolist() == list("abcd")
+    assert "n" not in relations.with_accuracy(facts, other)

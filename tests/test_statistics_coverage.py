@@ -94,6 +94,35 @@ def test_the_shares_of_questions_on_passages():
     assert np.abs(np.mean(covered, axis=0) - 0.95).max() < 0.035
 
 
+@pytest.mark.parametrize("strength", [None, 1.0])
+def test_a_rate_near_1_of_questions_on_passages(strength):
+    """40 passages of 4 questions that are aligned as a whole (None), or more or less alike: often all 160 are aligned."""
+    rng, groups, p = np.random.default_rng(9), np.repeat(np.arange(40), 4), 0.97
+    covered, all_or_none, without = [], [], []
+    for _ in range(1000):
+        passage = rng.random(40) < p if strength is None else rng.beta(p * strength, (1 - p) * strength, 40)
+        values = (rng.random(160) < passage[groups]).astype(float)
+        found = rate(values, groups)
+        covered.append(found.low <= p <= found.high)
+        if values.all():
+            all_or_none.append(covered[-1])
+            without.append(rate(values).high >= p >= rate(values).low)
+    assert 0.94 < share(covered) < 0.99
+    assert len(all_or_none) > 50 and all(all_or_none)
+    assert not any(without), "the simulation must be one in which the rule for all or none matters"
+
+
+def test_differences_of_questions_on_passages_that_are_all_alike():
+    """Nothing varies within either side, or between two runs: a passage counts once, whatever its number of questions."""
+    groups, first = np.repeat(np.arange(20), 4), np.repeat([1.0, 0.0], 40)
+    for values in (np.ones(80), first):
+        many, one = rate_difference(values, first, groups), rate_difference(values[::4], first[::4])
+        assert (many.low, many.high) == pytest.approx((one.low, one.high))
+        assert many.p == pytest.approx(one.p, nan_ok=True)
+    apart, together = paired_difference(np.ones(80), np.ones(80)), paired_difference(np.ones(80), np.ones(80), groups)
+    assert together.high - together.low == pytest.approx(2 * (apart.high - apart.low))
+
+
 def test_the_common_odds_ratio_of_independent_instances():
     rng, covered = np.random.default_rng(4), []
     stratum = np.repeat(np.arange(6), 60)

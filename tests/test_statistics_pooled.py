@@ -1,11 +1,11 @@
-"""Differences within languages, averaged over languages."""
+"""Rates and differences within languages, averaged over languages."""
 
 import math
 
 import numpy as np
 import pytest
 
-from crossalign.statistics import auc, mean_difference, pooled_auc, pooled_difference, rate_difference
+from crossalign.statistics import auc, mean_difference, mean_rate, pooled_auc, pooled_difference, rate, rate_difference
 
 NAN = float("nan")
 
@@ -99,3 +99,45 @@ def test_rates_of_one_language_agree_with_newcombe_closely():
     found, plain = pooled_difference(aligned, first, np.zeros(800, int)), rate_difference(aligned, first)
     assert found.value == pytest.approx(plain.value)
     assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=0.003)
+
+
+def aligned_on_passages(rng: np.random.Generator, languages: np.ndarray, passages: int = 60) -> tuple:
+    """Decisions on 3 questions of each passage in languages of these rates; a passage is easy or hard in all of them."""
+    language = np.repeat(np.arange(len(languages)), 3 * passages)
+    passage = np.tile(np.repeat(np.arange(passages), 3), len(languages))
+    easy = rng.choice([-0.2, 0.2], passages)
+    return (rng.random(len(language)) < languages[language] + easy[passage]).astype(float), language, passage
+
+
+def test_the_mean_rate_covers_when_passages_are_drawn_anew():
+    rng, rates = np.random.default_rng(5), np.array([0.25, 0.4, 0.7, 0.75])
+    covered, apart = [], []
+    for _ in range(600):
+        values, language, passage = aligned_on_passages(rng, rates)
+        found, alone = mean_rate(values, language, passage), mean_rate(values, language, np.arange(len(values)))
+        covered.append(found.low <= rates.mean() <= found.high)
+        apart.append(alone.low <= rates.mean() <= alone.high)
+    assert abs(np.mean(covered) - 0.95) < 0.025
+    assert np.mean(apart) < 0.85, "the simulation must be one in which passages matter"
+
+
+def test_the_mean_rate_has_the_spread_of_a_bootstrap_of_passages():
+    rng = np.random.default_rng(6)
+    values, language, passage = aligned_on_passages(rng, np.array([0.3, 0.5, 0.7]))
+    by_passage = np.stack([np.bincount(passage[language == k], values[language == k]) for k in range(3)])
+    weights = rng.multinomial(60, np.full(60, 1 / 60), size=4000)
+    drawn = (weights @ by_passage.T / 180).mean(axis=1)
+    found = mean_rate(values, language, passage)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * drawn.std(), rel=0.06)
+
+
+def test_the_mean_rate_of_one_language_is_its_rate_and_undefined_values_are_left_out():
+    values, language, passage = aligned_on_passages(np.random.default_rng(7), np.array([0.5]))
+    values[::7] = NAN
+    assert mean_rate(values, language, passage) == pytest.approx(rate(values, passage))
+    both = mean_rate(np.append(values, NAN), np.append(language, 5), np.append(passage, 0))
+    assert both == pytest.approx(rate(values, passage))
+    assert mean_rate(np.ones(8), np.repeat([0, 1], 4), np.tile([0, 0, 1, 1], 2))[1:3] == pytest.approx(
+        rate(np.ones(2))[1:3]
+    )
+    assert math.isnan(mean_rate(np.full(2, NAN), np.zeros(2, int), np.arange(2)).rate)

@@ -95,14 +95,6 @@ def test_bins_hold_all_sentences_and_the_smooth_curve_follows_a_line() -> None:
     assert middle.to_numpy() == pytest.approx(0, abs=1e-12)
 
 
-def test_accuracy_is_joined_over_data_sets_by_language() -> None:
-    quality = pd.DataFrame({"language": ["swh_Latn", "fra_Latn", "zho_Hans"], "chrf": [1.0, 2.0, 3.0]})
-    answers = pd.DataFrame({"language": ["sw", "zh", "en"], "accuracy": [0.5, 0.7, 0.9]})
-    answers = answers.assign(accuracy_low=0.1, accuracy_high=0.95)
-    joined = relations.with_accuracy(quality, answers)
-    assert joined[["language", "accuracy"]].to_numpy().tolist() == [["swh_Latn", 0.5], ["zho_Hans", 0.7]]
-
-
 def test_differences_join_to_the_texts_and_mark_words_only() -> None:
     rng = np.random.default_rng(3)
     for _ in range(50):

@@ -30,7 +30,6 @@ PALETTE = (BLUE, VERMILION, TEAL, PLUM, BROWN, PINK, TAN)
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star", "triangle-down")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 SEQUENTIAL = "Cividis"
-DIVERGING = [[0.0, "#b34700"], [0.25, "#e8a36b"], [0.5, "#f2f2f2"], [0.75, "#7fb2e0"], [1.0, "#14568f"]]
 
 Number = float | int | np.number
 """What callers may pass where one number is meant."""

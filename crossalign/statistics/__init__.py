@@ -12,7 +12,6 @@ from crossalign.statistics.association import (
     cross_table,
     fisher_exact,
     odds_ratio,
-    risk_difference,
 )
 from crossalign.statistics.cohorts import (
     COHORTS,
@@ -45,7 +44,7 @@ from crossalign.statistics.layers import (
 from crossalign.statistics.mixed import MixedLogistic, language_means, mixed_logistic
 from crossalign.statistics.multiplicity import benjamini_hochberg, holm
 from crossalign.statistics.paired import PairedCounts, mcnemar_exact, paired_counts, paired_difference
-from crossalign.statistics.pooled import pooled_auc, pooled_difference
+from crossalign.statistics.pooled import mean_rate, pooled_auc, pooled_difference
 from crossalign.statistics.regression import LinearFit, indicators, leave_one_out, linear_fit, partial_correlation
 from crossalign.statistics.strata import (
     CommonOddsRatio,
@@ -60,8 +59,8 @@ __all__ = [
     "cohort_sizes", "cohorts", "conditionals", "correlation", "correlation_difference", "cross_table", "delta",
     "fisher_exact", "held_out_delta", "held_out_layers", "held_out_values", "holm", "indicators", "kendall", "language_means",
     "layer_correlations", "layer_deltas", "leave_one_out", "linear_fit", "mann_whitney", "mantel_haenszel",
-    "mcnemar_exact", "mean_difference", "means", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
+    "mcnemar_exact", "mean_difference", "mean_rate", "means", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
     "partial_correlation", "pearson", "pooled_auc", "pooled_difference", "published_delta", "rate", "rate_difference",
-    "rate_of_counts", "risk_difference", "spearman",
+    "rate_of_counts", "spearman",
     "stratified_tables", "undefined",
 ]  # fmt: skip

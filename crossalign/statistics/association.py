@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from crossalign.statistics.cohorts import rate_difference
 from crossalign.statistics.estimates import Z95, Estimate, Rate, apart, design_effect, rate, two_sided, undefined
 
 Facts = Float[np.ndarray, "instance"]
@@ -61,11 +60,6 @@ def conditionals(aligned: Facts, correct: Facts, groups: Groups | None = None) -
     return Conditionals(
         share(correct, aligned, 1.0), share(correct, aligned, 0.0), share(aligned, correct, 1.0), share(aligned, correct, 0.0)
     )  # fmt: skip
-
-
-def risk_difference(aligned: Facts, correct: Facts, groups: Groups | None = None) -> Estimate:
-    """P(correct | aligned) − P(correct | not aligned), with the interval and p of `rate_difference`."""
-    return rate_difference(correct, aligned, groups)
 
 
 def odds_ratio(aligned: Facts, correct: Facts, groups: Groups | None = None) -> Estimate:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from crossalign.statistics.estimates import (
     Estimate,
     design_effect,
+    difference_influence,
     group_sums,
     two_sided,
     undefined,
@@ -95,7 +96,7 @@ def rate_difference(values: Values, first: Values, groups: Groups | None = None)
     if min(n1, n0) == 0:
         return undefined(n1 + n0)
     p1, p0 = float(values[first].mean()), float(values[~first].mean())
-    effect = design_effect(np.where(first, (values - p1) / n1, (p0 - values) / n0), groups)
+    effect = design_effect(difference_influence(values, first), groups)
     (low1, high1), (low0, high0) = wilson(p1, n1 / effect), wilson(p0, n0 / effect)
     low = p1 - p0 - math.hypot(p1 - low1, high0 - p0)
     high = p1 - p0 + math.hypot(high1 - p1, p0 - low0)
@@ -131,7 +132,7 @@ def mean_difference(values: Values, first: Values, groups: Groups | None = None)
         return undefined(n1 + n0, value)
     freedom = variance**2 / (shares[0] ** 2 / (n1 - 1) + shares[1] ** 2 / (n0 - 1))
     if groups is not None:
-        influence = np.where(first, (values - means[0]) / n1, (means[1] - values) / n0)
+        influence = difference_influence(values, first)
         variance *= design_effect(influence, groups)
         freedom = min(freedom, max(1, len(group_sums(influence, groups)) - 1))
     error = math.sqrt(variance)

@@ -1,7 +1,8 @@
 """Rates with Wilson intervals, and the record that most estimates of the package share.
 
 Intervals are at 95 % everywhere. Instances that come in groups (the questions on one passage) widen an interval by the
-design effect: the variance with whole groups resampled ÷ the variance with independent instances, never below 1.
+design effect: the variance with whole groups resampled ÷ the variance with independent instances, never below 1. Where
+all instances are the same there is no variance to compare, and those of a group are taken to be one: see `design_effect`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def rate(values: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instanc
     """Mean of 0/1 values with a 95 % Wilson interval, widened where instances come in groups.
 
     With groups, n is divided by the design effect (variance of the mean with groups resampled as a whole ÷ variance
-    with instances independent), not below 1: Wilson at the effective sample size.
+    with instances independent), not below 1: Wilson at the effective sample size. At a rate of 0 or 1 the design effect is
+    the largest that there can be, so that n becomes the number of groups where all are of one size.
 
     Args:
         values: 1.0, 0.0, or NaN for undefined, which is left out.
@@ -135,13 +137,23 @@ def wilson(p: float, n: float | int) -> tuple[float, float]:
 def design_effect(influence: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instance"] | None) -> float:
     """How much wider groups make the variance of an estimate; at least 1, and 1 without groups.
 
+    Where no instance moves the estimate (all are aligned, say), the data cannot tell how alike those of a group are. They
+    are then taken to be wholly alike, which is the safe side: n ÷ effect is n² ÷ Σ (size of a group)².
+
     Args:
         influence: by how much each instance moves the estimate (sums to 0).
         groups: resampling unit of each instance.
+
+    Source: Kish 1965 (for groups that are wholly alike).
+
+    >>> design_effect(np.zeros(6), np.array([0, 0, 0, 1, 1, 1]))
+    3.0
     """
-    independent = float(influence @ influence)
-    if groups is None or len(groups) == 0 or independent == 0:
+    if groups is None or len(groups) == 0:
         return 1.0
+    independent = float(influence @ influence)
+    if independent == 0:
+        return float((group_sums(np.ones(len(groups)), groups) ** 2).sum()) / len(groups)
     sums = group_sums(influence, groups)
     if len(sums) in (1, len(groups)):
         return 1.0
@@ -151,6 +163,14 @@ def design_effect(influence: Float[np.ndarray, "instance"], groups: Int[np.ndarr
 def apart(groups: Int[np.ndarray, "instance"] | None) -> bool:
     """Whether instances are independent: no groups, or each instance a group of its own. Then exact tests hold."""
     return groups is None or len(np.unique(groups)) == len(groups)
+
+
+def difference_influence(
+    values: Float[np.ndarray, "instance"], first: Bool[np.ndarray, "instance"]
+) -> Float[np.ndarray, "instance"]:
+    """By how much each instance moves the mean of the first set − that of the others; both have instances."""
+    there, here = values[~first].mean(), values[first].mean()
+    return np.where(first, (values - here) / first.sum(), (there - values) / (~first).sum())
 
 
 def group_sums(

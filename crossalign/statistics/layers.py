@@ -20,7 +20,7 @@ from crossalign.statistics.correlation import (
     permuted_orders,
     scored,
 )
-from crossalign.statistics.estimates import Estimate, design_effect
+from crossalign.statistics.estimates import Estimate, design_effect, difference_influence
 
 LABEL_PERMUTATIONS = 1999
 """Random relabellings of instances: 40 ms for 900 instances and 33 layers; a p of 0.05 is known to 0.005."""
@@ -58,11 +58,6 @@ class ByLayer(NamedTuple):
         if np.isnan(self.p_best).all():
             return None
         return int(np.lexsort((-np.abs(self.value), self.p_best))[0])
-
-    @property
-    def p_of_best(self) -> float:
-        """The corrected p of the best layer: the p of "somewhere there is something"; NaN where no layer is defined."""
-        return math.nan if self.best is None else float(self.p_best[self.best])
 
 
 def layer_correlations(
@@ -134,7 +129,7 @@ def layer_deltas(
     some = np.flatnonzero(~np.isnan(p))
     if len(some):
         z = _z_scores(aligned[:, some], first[None, :])[0]
-        effects = [_difference_effect(aligned[:, layer], first, groups) for layer in some]
+        effects = [design_effect(difference_influence(aligned[:, layer], first == 1), groups) for layer in some]
         labels = (rng or np.random.default_rng(0)).permuted(
             np.tile(first.astype(np.float32), (n_permutations, 1)), axis=1
         )
@@ -234,10 +229,3 @@ def _z_scores(aligned: Decisions, labels: Float[np.ndarray, "permutation instanc
     p = hits / n
     error = np.sqrt(p * (1 - p) * n / (n1 * (n - n1)))
     return (in_first / n1 - (hits - in_first) / (n - n1)) / error
-
-
-def _difference_effect(values: np.ndarray, first: np.ndarray, groups: Groups | None) -> float:
-    """Design effect of the difference of two rates."""
-    ones = first == 1
-    p1, p0 = values[ones].mean(), values[~ones].mean()
-    return design_effect(np.where(ones, (values - p1) / ones.sum(), (p0 - values) / (~ones).sum()), groups)

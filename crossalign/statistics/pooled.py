@@ -1,4 +1,4 @@
-"""Differences within languages, averaged over languages: what two sets of instances differ in, whatever the language."""
+"""Rates and differences within languages, averaged over languages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,46 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from crossalign.statistics.discrimination import placements
-from crossalign.statistics.estimates import Z95, Estimate, design_effect, two_sided, undefined, wilson
+from crossalign.statistics.estimates import Z95, Estimate, Rate, design_effect, two_sided, undefined, wilson
 
 Values = Float[np.ndarray, "observation"]
 Factor = Int[np.ndarray, "observation"]
 Compared = tuple[float, Values]
 """A difference within one language, and by how much each of its instances moves it."""
+
+
+def mean_rate(values: Values, stratum: Factor, groups: Factor) -> Rate:
+    """Rate of each language, averaged over languages, each counting the same.
+
+    The interval says what other groups (passages, questions) would give in the same languages: it is Wilson's at the
+    effective sample size rate (1 - rate) ÷ variance. The variance adds up by how much the instances of a group move the
+    mean in all languages at once, and is not below that of independent instances. Of one language it is `rate`.
+
+    Args:
+        values: 1.0, 0.0, or NaN for undefined, which is left out; all languages, one after the other.
+        stratum: language of each observation, as integers.
+        groups: resampling unit; the same number in every language.
+
+    Returns:
+        n counts the observations; a language without any drops out.
+
+    >>> language, question = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    >>> [round(v, 3) for v in mean_rate(np.array([1.0, 0.0, 1.0, 0.0]), language, question)]  # as of two instances
+    [0.5, 0.095, 0.905, 4]
+    """
+    kept = ~np.isnan(values)
+    values, groups = values[kept], groups[kept]
+    language = np.unique(stratum[kept], return_inverse=True)[1]
+    n = len(values)
+    if n == 0:
+        return Rate(math.nan, math.nan, math.nan, 0)
+    sizes = np.bincount(language)
+    rates = np.bincount(language, weights=values) / sizes
+    value = float(rates.mean())
+    influence = (values - rates[language]) / (sizes[language] * len(sizes))
+    effect = design_effect(influence, groups)
+    variance = float(influence @ influence) * effect
+    return Rate(value, *wilson(value, value * (1 - value) / variance if variance > 0 else n / effect), n)
 
 
 def pooled_difference(values: Values, first: Values, stratum: Factor, groups: Factor | None = None) -> Estimate:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,23 @@ def told(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = REASONS.get(error.errno or 0, str(error))
         raise UserError(f"Cannot write {path}: {reason}. What was finished before is kept.") from error
+
+
+@contextmanager
+def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder to fill, beside the place of this name that it is to be renamed to; what is left of it is removed.
+
+    The caller holds the lock of the place, so folders of other processes for it are those of killed ones, and go.
+    """
+    temporary = parent / f".{name}.{os.getpid()}.tmp"
+    with told(temporary):
+        for left in parent.glob(f".{name}.*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

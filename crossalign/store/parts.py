@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossalign.schema import Manifest, UserError
-from crossalign.store.files import checksum, one_line, told, write_json
+from crossalign.store.files import checksum, one_line, temporary_folder, told, write_json
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scorings import verify_scorings
@@ -57,18 +57,9 @@ def states_file(pooling: str) -> str:
     return f"states_{pooling}.safetensors"
 
 
-@contextmanager
-def writing_part(run: Run, language: str) -> Iterator[Path]:
+def writing_part(run: Run, language: str) -> AbstractContextManager[Path]:
     """A temporary folder to fill; `finish_part` inside the block makes it the part. Removed when that fails."""
-    temporary = run.folder / "parts" / f".{language}.{os.getpid()}.tmp"
-    with told(temporary):
-        for left in temporary.parent.glob(f".{language}.*.tmp"):  # by killed processes: the caller holds the lock
-            shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir(parents=True)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return temporary_folder(run.folder / "parts", language)
 
 
 def finish_part(run: Run, temporary: Path, manifest: Manifest) -> None:

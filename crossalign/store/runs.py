@@ -15,8 +15,6 @@ from crossalign.schema import SCHEMA_VERSION, Execution, Manifest, RunSpec, Tran
 from crossalign.store.files import read_json, write_json
 from crossalign.store.locks import lock
 
-DEFAULT_CACHE = Path("cache")
-
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -5,10 +5,8 @@ A scoring is complete or absent, for all its languages at once; the run's parts 
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossalign.schema import SCHEMA_VERSION, UserError
-from crossalign.store.files import checksum, one_line, read_json, told, write_json
+from crossalign.store.files import checksum, one_line, read_json, temporary_folder, told, write_json
 from crossalign.store.runs import Run
 
 
@@ -45,18 +43,9 @@ def find_scoring(run: Run, name: str) -> Scoring:
     return found[0]
 
 
-@contextmanager
-def writing_scoring(run: Run, name: str) -> Iterator[Path]:
+def writing_scoring(run: Run, name: str) -> AbstractContextManager[Path]:
     """A temporary folder to fill; `finish_scoring` inside the block makes it the scoring."""
-    temporary = run.folder / "scores" / f".{name}.{os.getpid()}.tmp"
-    with told(temporary):
-        for left in temporary.parent.glob(f".{name}.*.tmp"):
-            shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir(parents=True)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return temporary_folder(run.folder / "scores", name)
 
 
 def finish_scoring(run: Run, temporary: Path, name: str, provenance: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from crossalign import console
+from crossalign.planning import request_of
 from crossalign.schema import UserError
 from crossalign.store.runs import Run, find_run
 
@@ -19,24 +20,7 @@ def translate(options: Namespace) -> int:
     from crossalign.pipeline import run as compute
     from crossalign.translation.planning import TranslationRequest
 
-    request = TranslationRequest(
-        model=options.model,
-        task=options.task,
-        languages=options.languages,
-        pivot=options.pivot,
-        data=options.data,
-        limit=options.limit,
-        shots=options.shots,
-        dtype=options.dtype,
-        device=options.device,
-        batch_tokens=options.batch_tokens,
-        cache=options.cache,
-        direction=options.direction,
-        prompt=options.prompt,
-        shots_from=options.shots_from,
-        length_ratio=options.length_ratio,
-        bleu=options.bleu,
-    )
+    request = request_of(TranslationRequest, options)
     with console.Reporting() if options.json else console.Progressing() as observer:
         finished = compute(request, observer)
     show(finished, options.cache, options.json)

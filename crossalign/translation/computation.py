@@ -28,9 +28,6 @@ from crossalign.translation.columns import Output, quality_columns, translation_
 from crossalign.translation.planning import TranslationPlan
 from crossalign.translation.prompts import chat_messages, direction_of, most_tokens
 
-CPU_TOKENS, GPU_TOKENS = 16384, 65536
-"""Default tokens whose keys and values are held at once."""
-
 DECODED_ROWS = 32
 """Rows of a step for which linear layers are chosen on a CPU."""
 
@@ -45,7 +42,6 @@ def start(plan: TranslationPlan) -> tuple[Execution, dict[str, Any]]:
     sample = [prompts[i] for i in sorted({0, len(prompts) // 2, len(prompts) - 1})] if prompts else []
     fitting = [p for p in sample if len(p) + 16 <= model.max_length]
     way, why = choose_way(model, fitting) if fitting else ("batches", "no prompt fits into the model")
-    budget = plan.request.batch_tokens or (CPU_TOKENS if plan.spec.device == "cpu" else GPU_TOKENS)
     plan.observer.say(f"Generation: {way} ({why}).")
     facts = {
         "n_layers": model.n_layers,
@@ -58,7 +54,7 @@ def start(plan: TranslationPlan) -> tuple[Execution, dict[str, Any]]:
         "note": plan.request.note,
     }
     linear, reason = choose_linear(model.decoder, DECODED_ROWS)
-    return Execution(budget, False, linear, f"{why}; {reason}", way), facts
+    return Execution(plan.batch_tokens, False, linear, f"{why}; {reason}", way), facts
 
 
 def _prompts(plan: TranslationPlan, part: str, limit: int | None = None) -> list[Tokens]:

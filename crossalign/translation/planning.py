@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from crossalign import tasks
 from crossalign.planning import Observer, Plan, RunRequest, Silent, numerics
@@ -16,6 +17,9 @@ DIRECTIONS = ("en-xx", "xx-en", "both")
 PROMPTS = ("plain", "chat")
 SPLITS = ("dev", "test")
 BLEU = ("flores200", "by-script")
+
+CPU_TOKENS, GPU_TOKENS = 16384, 65536
+"""Default tokens whose keys and values are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class TranslationRequest(RunRequest):
 @dataclass
 class TranslationPlan(Plan):
     """A checked request: all sentences are loaded and the run's spec is known."""
+
+    default_tokens: ClassVar = (CPU_TOKENS, GPU_TOKENS)
 
     sentences: dict[str, list[Instance]] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)

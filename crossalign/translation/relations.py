@@ -9,13 +9,12 @@ aligned (1, 0, NaN), margin, layers_aligned and the scores (see `crossalign.tran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from crossalign.languages import matching_code
 from crossalign.statistics import (
     Estimate,
     benjamini_hochberg,
@@ -197,26 +196,6 @@ def every_score(quality: pd.DataFrame, rates: pd.DataFrame, coefficient: str) ->
     frame = pd.DataFrame(rows, columns=["direction", "score", "rule", "r", "low", "high", "p", "n"])
     p = frame["p"].to_numpy(float)
     return frame.assign(p_holm=holm(p), p_bh=benjamini_hochberg(p))
-
-
-def with_accuracy(quality: pd.DataFrame, languages: pd.DataFrame) -> pd.DataFrame:
-    """Languages that two tasks share: the rows of `quality` with accuracy, accuracy_low and accuracy_high of the other.
-
-    Args:
-        quality: one row per language.
-        languages: `tables.languages` of a run with answers; its codes may be of another data set.
-    """
-    accuracy = languages.set_index("language")[["accuracy", "accuracy_low", "accuracy_high"]].astype(float)
-    theirs = {code: _same_language(code, accuracy.index) for code in quality["language"]}
-    kept = quality[[theirs[code] is not None for code in quality["language"]]].reset_index(drop=True)
-    rows = accuracy.loc[[theirs[code] for code in kept["language"]]].reset_index(drop=True)
-    return pd.concat([kept, rows], axis=1)
-
-
-def _same_language(code: str, codes: Iterable[str]) -> str | None:
-    """The code of the same language and script in another data set."""
-    known = list(codes)
-    return code if code in known else next((c for c in known if matching_code(c, [code])), None)
 
 
 def same_model(first: Run, second: Run) -> bool:

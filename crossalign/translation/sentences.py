@@ -17,9 +17,9 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from crossalign import imported
+from crossalign.alignment import layers_aligned
 from crossalign.instance_search import SIDES, WORDS, folded
 from crossalign.languages import language
-from crossalign.outcomes import layers_aligned
 from crossalign.statistics import means
 from crossalign.store import parts
 from crossalign.store.runs import Run
@@ -161,7 +161,7 @@ def decided(alignment: Run, code: str, pooling: str) -> Decided | None:
     if found is None:
         return None
     ids = parts.read_table(alignment, code, "instances.parquet", ["instance_id"])["instance_id"].to_numpy()
-    return Decided(ids, *found)
+    return Decided(ids, found.decided, found.margin)
 
 
 def beside(scores: pd.DataFrame, found: Decided | None, layer: int) -> pd.DataFrame:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import accuracy, profiles, reference, relations, tables
+from crossalign import accuracy, fewer_options, profiles, reference, relations, tables
 from crossalign.alignment import ALIGNMENT_METRICS
+from crossalign.fewer_options import OptionCount
 from crossalign.imported import aligned_instances
 from crossalign.margins import read_margins
 from crossalign.relations import PAIRS, LayerCorrelations
@@ -107,18 +108,41 @@ def has_fewer_options(run: RunTables, selection: Selection) -> bool:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Taking options away …")
-def _option_curves(folder: Path, version: Version, metric: str, pooling: str, language: str) -> pd.DataFrame | None:
+def _option_counts(folder: Path, version: Version, metric: str, pooling: str, language: str) -> list[OptionCount]:
     run = data.load_run(folder, version)
     layers, logliks = tables.alignment(run.run, language, pooling), accuracy.logliks(run.run, language)
     if layers is None or logliks is None or logliks.shape[1] < 3:
-        return None
+        return []
     gold = parts.read_table(run.run, language, "instances.parquet", ["gold"])["gold"].to_pylist()
-    return profiles.option_curves(layers, logliks, np.array([g or 0 for g in gold]), _groups(run, language), metric)
+    return fewer_options.option_counts(layers, logliks, np.array([g or 0 for g in gold]), metric)
 
 
 def option_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame | None:
-    """`profiles.option_curves` of a language; None where it has no cosines or no scores."""
-    return _option_curves(run.run.folder, run.version, selection.metric, selection.pooling, language)
+    """`fewer_options.option_curves` of a language; None where it has no cosines or no scores."""
+    counts = _option_counts(run.run.folder, run.version, selection.metric, selection.pooling, language)
+    return fewer_options.option_curves(counts, _groups(run, language)) if counts else None
+
+
+class MeanOptions(NamedTuple):
+    """`fewer_options.mean_option_curves` and `mean_option_peaks`, and how many languages they are the mean of."""
+
+    curves: pd.DataFrame
+    peaks: pd.DataFrame
+    n_languages: int
+
+
+@st.cache_resource(max_entries=8, show_spinner="Taking options away in all languages …")
+def _mean_options(folder: Path, version: Version, metric: str, pooling: str, codes: tuple[str, ...]) -> MeanOptions:
+    run = data.load_run(folder, version)
+    found = [(_option_counts(folder, version, metric, pooling, code), _group_names(run, code)) for code in codes]
+    found = [(counts, groups) for counts, groups in found if counts]
+    return MeanOptions(fewer_options.mean_option_curves(found), fewer_options.mean_option_peaks(found), len(found))
+
+
+def mean_options(run: RunTables, selection: Selection) -> MeanOptions:
+    """The mean over the chosen languages, of those that have cosines and scores."""
+    codes = tuple(sorted(data.shown_languages(run, selection)))
+    return _mean_options(run.run.folder, run.version, selection.metric, selection.pooling, codes)
 
 
 def metric_curves(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
@@ -166,7 +190,11 @@ def published_metric(metric: str) -> str:
     return metric if metric in reference.METRICS else "dali"
 
 
+def _group_names(run: RunTables, code: str) -> np.ndarray:
+    """The resampling unit of each instance of a language, as in the data."""
+    return parts.read_table(run.run, code, "instances.parquet", ["group"])["group"].to_pandas().to_numpy(object)
+
+
 def _groups(run: RunTables, code: str) -> np.ndarray:
     """The resampling unit of each instance of a language, as whole numbers."""
-    table = parts.read_table(run.run, code, "instances.parquet", ["group"])
-    return pd.factorize(table["group"].to_pandas())[0]
+    return pd.factorize(_group_names(run, code))[0]

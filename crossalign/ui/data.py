@@ -160,12 +160,18 @@ def run_tables(run_id: str) -> RunTables:
 # --- languages ---------------------------------------------------------------------------------------------------
 
 
+SCORED = (*relations.ACCURACY, "n", "loglik_margin")
+"""Columns of `tables.languages` that say how a language's answers were."""
+
+
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _language_points(
     folder: Path, version: Version, metric: str, pooling: str, rule: str, at: int, other: str = "", its: Version = ()
 ) -> pd.DataFrame:
     run = load_run(folder, version)
-    facts = relations.with_accuracy_of(run.languages, run_tables(other).languages) if other else run.languages
+    facts = run.languages
+    if other:
+        facts = relations.with_accuracy(facts, run_tables(other).languages, SCORED)
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
     chosen = layers_counted(chosen, rule, run.n_layers)
     return relations.language_points(facts, chosen, rule.removesuffix("_published"), at)
@@ -187,6 +193,11 @@ def language_points(run: RunTables, selection: Selection) -> pd.DataFrame:
     if len(points) and not keep.any():
         raise UserError("No language passes all filters: take one away under “Filter languages”.")
     return points[keep].reset_index(drop=True) if not keep.all() else points
+
+
+def shown_languages(run: RunTables, selection: Selection) -> tuple[str, ...]:
+    """The languages that were chosen; where none was, all that the filters let through, the largest rate first."""
+    return selection.languages or tuple(language_points(run, selection)["language"])
 
 
 def curves(run: RunTables, selection: Selection, languages: tuple[str, ...] = ()) -> pd.DataFrame:

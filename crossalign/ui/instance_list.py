@@ -46,8 +46,6 @@ def choose_filter(run: RunTables, points: pd.DataFrame, language: str) -> Instan
     return InstanceFilter(**asked)
 
 
-SEARCH_HELP = "In the language and in the pivot. Words in quotes stand next to each other."
-
 COHORT_HELP = "E: English or another pivot, X: the language; C: right, W: wrong."
 
 
@@ -93,19 +91,24 @@ def facts(point: pd.Series, tags: Sequence[str]) -> list[str]:
 
 def pick_instance(run: RunTables, listed: pd.DataFrame, name: str) -> str | None:
     """The list, from `instance_search.listing`; gives the id of the instance that was clicked, or chosen and opened."""
-    if listed.empty:
-        st.info("Take a filter away or look for fewer words.", title="No instance is like this")
-        return None
     columns = {"text": st.column_config.TextColumn("text", width="large")} | {
         c: st.column_config.NumberColumn(label, format="%.3f", help=about) for c, label, about in NUMBERS
     }
+    return pick_row(listed, columns, "instance", f"{run.run_id}_{name}")
+
+
+def pick_row(listed: pd.DataFrame, column_config: dict, noun: str, files: str) -> str | None:
+    """A list with its files; gives the instance_id of the row that was clicked, or chosen and opened by keyboard."""
+    if listed.empty:
+        st.info("Take a filter away or look for fewer words.", title=f"No {noun} is like this")
+        return None
     event = components.show_table(
-        listed, key="rows", on_select="rerun", selection_mode="single-row", column_config=columns
+        listed, key="rows", on_select="rerun", selection_mode="single-row", column_config=column_config
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Instance to open", listed["instance_id"], key="to-open", width=320)
+        chosen = st.selectbox(f"{noun.capitalize()} to open", listed["instance_id"], key="to-open", width=320)
         opened = st.button("Open", icon=":material/open_in_new:", key="open")
-        components.files(listed, f"{run.run_id}_{name}")
+        components.files(listed, files)
     rows = event["selection"]["rows"]
     return listed["instance_id"].iloc[rows[0]] if rows else chosen if opened else None
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,21 +80,23 @@ def texts_of(run: RunTables, language: str, pivot: bool = False) -> pd.DataFrame
     return _own_pivot_texts(*key, language) if _has_own_pivot(run, language) else _texts(*key, run.spec.pivot)
 
 
-def instance_points(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
-    """One row per instance of a language at the chosen layer.
-
-    The columns of `crossalign.outcomes.outcomes`, and aligned (1, 0, NaN), margin (cosine units) and
-    layers_aligned (share of all layers at which the instance is aligned).
-
-    Raises:
-        UserError: the run holds no margins for the language.
-    """
+def _aligned(run: RunTables, selection: Selection, language: str) -> Aligned:
     found = aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)
     if found is None:
         raise UserError(f"This run holds no decisions on single instances for {run.name(language)}.")
-    layer, share = layer_of(run, selection, language), outcomes.layers_aligned(found.decided)
-    at_layer = {"aligned": found.decided[layer], "margin": found.margin[layer], "layers_aligned": share}
-    return outcomes_of(run, language).assign(**at_layer)
+    return found
+
+
+def instance_points(run: RunTables, selection: Selection, language: str) -> pd.DataFrame:
+    """One row per instance of a language at the chosen layer.
+
+    The columns of `crossalign.outcomes.outcomes` and `at_layers`.
+
+    Raises:
+        UserError: the run holds no decisions for the language.
+    """
+    found = {language: _aligned(run, selection, language)}
+    return outcomes.at_layers(outcomes_of(run, language), found, {language: layer_of(run, selection, language)})
 
 
 def has_margins(run: RunTables, selection: Selection, language: str) -> bool:
@@ -103,36 +104,24 @@ def has_margins(run: RunTables, selection: Selection, language: str) -> bool:
     return selection.metric in margins_of(run, language, selection.pooling)
 
 
-class _AllMargins(NamedTuple):
-    """Decisions and margins by language, and layers_aligned of their instances one after the other."""
-
-    found: dict[str, Aligned]
-    share: np.ndarray
-
-
 @st.cache_resource(max_entries=2, show_spinner="Reading the instances of all languages …")
-def _all_margins(folder: Path, version: Version, metric: str, pooling: str) -> _AllMargins:
+def _all_aligned(folder: Path, version: Version, metric: str, pooling: str) -> dict[str, Aligned]:
     run = load_run(folder, version)
     read = ((code, aligned_instances(run.run, code, pooling, metric)) for code in run.codes)
-    found = {code: mine for code, mine in read if mine is not None}
-    shares = [outcomes.layers_aligned(mine.decided) for mine in found.values()]
-    return _AllMargins(found, np.concatenate([np.empty(0), *shares]))
+    return {code: mine for code, mine in read if mine is not None}
+
+
+def _aligned_languages(run: RunTables, selection: Selection) -> dict[str, Aligned]:
+    found = _all_aligned(run.run.folder, run.version, selection.metric, selection.pooling)
+    if not found:
+        raise UserError("This run holds no decisions on single instances.")
+    return found
 
 
 def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
-    """`instance_points` of all languages that have margins, one after the other."""
-    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    if not found:
-        raise UserError("This run holds no decisions on single instances.")
-    layers = layers_of(run, selection)
-    decided, margin = (np.concatenate([a[layers[code]] for code, a in _each(found, i)]) for i in (0, 1))
-    return outcomes_of(run, *found).assign(aligned=decided, margin=margin, layers_aligned=share)
-
-
-def _each(found: dict[str, Aligned], which: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(language, decisions) for 0, (language, margins) for 1."""
-    for code, mine in found.items():
-        yield code, mine[which]
+    """`instance_points` of all languages that have decisions, one after the other."""
+    found = _aligned_languages(run, selection)
+    return outcomes.at_layers(outcomes_of(run, *found), found, layers_of(run, selection))
 
 
 def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> pd.DataFrame:
@@ -141,9 +130,7 @@ def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> 
     With one split aligned is 1 or 0 and margin is that of the layer; with several, aligned is the mean and margin NaN.
     See `crossalign.statistics.held_out_layers`.
     """
-    found, share = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    if not found:
-        raise UserError("This run holds no decisions on single instances.")
+    found = _aligned_languages(run, selection)
     points, decided, margin = outcomes_of(run, *found), [], []
     groups = np.split(points["group"].to_numpy(), np.cumsum([m.decided.shape[1] for m in found.values()])[:-1])
     last = run.n_layers - selection.rule.endswith("_published")
@@ -153,19 +140,14 @@ def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> 
         decided.append(np.where(layers < 0, np.nan, mine.decided[at, everyone]).mean(axis=0))
         one_layer = (layers >= 0) & (n_splits == 1)
         margin.append(np.where(one_layer, mine.margin[at, everyone], np.nan)[0])
+    share = np.concatenate([mine.layers_aligned for mine in found.values()])
     return points.assign(aligned=np.concatenate(decided), margin=np.concatenate(margin), layers_aligned=share)
 
 
 def decided_of(run: RunTables, selection: Selection, language: str = "") -> dict[str, np.ndarray]:
     """Language → decisions [layer, instance] (1, 0, NaN) of one language, or of all, in the order of their points."""
-    if language:
-        found = {language: aligned_instances(run.run, _known(run, language), selection.pooling, selection.metric)}
-    else:
-        found, _ = _all_margins(run.run.folder, run.version, selection.metric, selection.pooling)
-    decided = {code: mine.decided for code, mine in found.items() if mine is not None}
-    if not decided:
-        raise UserError("This run holds no decisions on single instances.")
-    return decided
+    found = {language: _aligned(run, selection, language)} if language else _aligned_languages(run, selection)
+    return {code: mine.decided for code, mine in found.items()}
 
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the search …")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import pandas as pd
 import streamlit as st
 
-from crossalign import profiles
+from crossalign import fewer_options, profiles
 from crossalign.figures import layers as figures
+from crossalign.figures.theme import counted
 from crossalign.ui import analyses, components, controls, selection
 from crossalign.ui.data import RunTables, Selection
 from crossalign.ui.estimates import show_estimates
@@ -71,11 +73,26 @@ def _options(run: RunTables, chosen: Selection, look: Look, language: str) -> No
     if table is None:
         st.info(components.plain(f"There are no scores of the options of {run.name(language)}."))
         return
-    named = table.assign(name=[f"{n} options" for n in table["options"]])
-    label = f"{run.name(language)}, {selection.metric_label(chosen.metric)}: alignment rate"
-    components.show(figures.curves(named, look.depth, series="options", label=label), table, "by-options", run)
-    show_estimates(profiles.option_peaks(table), "rate", "rate at best layer", "options", run)
+    label = f"{selection.metric_label(chosen.metric)}: alignment rate"
+    _draw_options(table, f"{run.name(language)}, {label}", look, "by-options", run)
+    show_estimates(fewer_options.option_peaks(table), "rate", "rate at best layer", "options", run)
     st.caption(
         "The wrong options that the model finds least likely in this language are taken away, as in the paper; nothing is run "
         "again. Relabelled: the same rule when no pair is a translation. Chance: if all cosines were exchangeable."
     )
+    if controls.choose_switch(
+        "Mean over languages", "options-mean", help="Reads the cosines of every chosen language."
+    ):
+        found = analyses.mean_options(run, chosen)
+        title = f"Mean of {counted(found.n_languages, 'language')}, {label}"
+        _draw_options(found.curves, title, look, "by-options-mean", run)
+        show_estimates(found.peaks, "rate", "mean rate", "options-mean-rates", run)
+        st.caption(
+            "Every language counts the same. The interval says what other questions would give in the same languages: a "
+            "passage counts as one unit in all of them. Layers are chosen on the instances they are shown for."
+        )
+
+
+def _draw_options(table: pd.DataFrame, label: str, look: Look, name: str, run: RunTables) -> None:
+    named = table.assign(name=[f"{n} options" for n in table["options"]])
+    components.show(figures.curves(named, look.depth, series="options", label=label), table, name, run)

@@ -17,7 +17,7 @@ from crossalign.statistics import Estimate
 from crossalign.translation import relations, sentences
 from crossalign.translation.sentences import FAULTS, SCALES, SentenceFilter
 from crossalign.ui import components, controls
-from crossalign.ui.instance_list import ALIGNED
+from crossalign.ui.instance_list import ALIGNED, pick_row
 from crossalign.ui.translations import Key, Translated, View, layers_of, load
 
 Layers = tuple[tuple[str, int], ...]
@@ -184,9 +184,6 @@ def rows_matching(
 
 def pick_sentence(run: Translated, view: View, points: pd.DataFrame, kept: np.ndarray, language: str) -> str | None:
     """The list; gives the id of the sentence that was clicked, or chosen and opened."""
-    if not kept.any():
-        st.info("Take a filter away or look for fewer words.", title="No sentence is like this")
-        return None
     listed = _listing(points, texts_of(run, view, language), kept)
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config = {score: number(label, format="%.3f" if "comet" in score else "%.1f") for score, label in SCALES.items()}
@@ -194,15 +191,7 @@ def pick_sentence(run: Translated, view: View, points: pd.DataFrame, kept: np.nd
     config |= {
         "margin": number("margin", format="%.3f", help="alignment margin in cosine units; aligned means above 0")
     }
-    event = components.show_table(
-        listed, key="rows", on_select="rerun", selection_mode="single-row", column_config=config
-    )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Sentence to open", listed["instance_id"], key="to-open", width=320)
-        opened = st.button("Open", icon=":material/open_in_new:", key="open")
-        components.files(listed, f"{run.run_id}_{view.direction}_{language}")
-    rows = event["selection"]["rows"]
-    return listed["instance_id"].iloc[rows[0]] if rows else chosen if opened else None
+    return pick_row(listed, config, "sentence", f"{run.run_id}_{view.direction}_{language}")
 
 
 def _listing(points: pd.DataFrame, texts: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:

@@ -174,7 +174,8 @@ def show_accuracy(run: Translated, quality: pd.DataFrame, measure: Measure) -> N
         return
     labels = components.run_labels(data.overview()[0])
     chosen = controls.choose_one("Task", ids, "accuracy-run", format_func=lambda r: labels.get(r, r))
-    points = library.with_accuracy(quality, data.run_tables(chosen).languages)
+    points = relations.with_accuracy(quality, data.run_tables(chosen).languages)
+    points = points.dropna(subset="accuracy", ignore_index=True)
     drawing = figures.scatter(points, figures.ACCURACY, measure)
     components.show(drawing, points, "accuracy", run, on_click=go_to_language)
     found = relations.coefficients(points, Pair("accuracy", measure.column, ""))

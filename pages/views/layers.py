@@ -21,7 +21,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     value = controls.choose_one("Show", quantities, "quantity", format_func=QUANTITIES.__getitem__)
     relative = controls.choose_switch("Relative depth", "relative")
     intervals = controls.choose_switch("Intervals", "intervals", help="95 %, of the chosen languages or the highest")
-codes = chosen.languages or tuple(data.language_points(run, chosen)["language"])
+codes = data.shown_languages(run, chosen)
 metric = selection.metric_label(chosen.metric)
 label = f"{metric}: {QUANTITIES[value]}"
 after_norm = "imported" not in run.facts and bool((rates["layer"] == run.n_layers).any())

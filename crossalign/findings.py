@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from crossalign.amounts import p_value
 from crossalign.statistics import COHORTS, correlation, delta, holm, paired_difference
 
 LEVEL = 0.05
@@ -245,15 +246,6 @@ def points(value: float, low: float = math.nan, high: float = math.nan) -> str:
 def signed(value: float, digits: int = 2) -> str:
     """A number with a real minus sign; "–" where it is undefined."""
     return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
-
-
-def p_value(p: float) -> str:
-    """A p value as it is read.
-
-    >>> p_value(0.0432), p_value(0.00001), p_value(float("nan"))
-    ('p = 0.043', 'p < 0.001', 'p undefined')
-    """
-    return "p undefined" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _counted(n: int, noun: str) -> str:

@@ -214,7 +214,7 @@ def test_the_largest_gap_in_words() -> None:
     assert found is not None
     assert (
         found.text.startswith("Swahili is furthest behind: 24.0 points [")
-        and "same 100 instances, p < 0.001" in found.text
+        and "same 100 instances, p < 0.0001" in found.text
     )
     none = findings.largest_gap(differences.tail(1).assign(value=-0.1), {"en": "English"}, "en")
     assert none is not None and none.text.startswith("No language is behind English")

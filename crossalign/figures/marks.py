@@ -20,18 +20,22 @@ ROW, LOW_ROW = 22, 15
 
 
 def error_bars(table: pd.DataFrame, measure: Measure, colour: str, opacity: float = 0.55) -> dict | None:
-    """The interval of a measure for `error_x` or `error_y`; None where the table has none."""
+    """The interval of a measure for `error_x` or `error_y`, as far as the quantity can go; None where there is none."""
     if measure.low not in table or measure.high not in table:
         return None
     value, low, high = (numbers(table[c]) for c in (measure.column, measure.low, measure.high))
+    low, high = _within(low, measure.ends), _within(high, measure.ends)
     above, below = np.clip(high - value, 0, None), np.clip(value - low, 0, None)
     look = {"thickness": 1.2, "width": 0, "color": faded(colour, opacity)}
     return {"type": "data", "array": above, "arrayminus": below} | look
 
 
-def band(x: object, low: object, high: object, colour: str, opacity: float = 0.18, **more: object) -> go.Scatter:
-    """A filled band between two curves; it has a gap where either is undefined."""
+def band(
+    x: object, low: object, high: object, colour: str, opacity: float = 0.18, ends: tuple[float, float] | None = None, **more: object
+) -> go.Scatter:  # fmt: skip
+    """A filled band between two curves; it has a gap where either is undefined, and stays within `ends`."""
     across, down, up = numbers(x), numbers(low), numbers(high)
+    down, up = _within(down, ends), _within(up, ends)
     defined = ~(np.isnan(across) | np.isnan(down) | np.isnan(up))
     xs, ys = [], []
     for part in _runs(defined):
@@ -43,6 +47,10 @@ def band(x: object, low: object, high: object, colour: str, opacity: float = 0.1
         "y": np.concatenate(ys, dtype=np.float32) if ys else [],
     }
     return go.Scatter(**(look | where | {"hoverinfo": "skip", "showlegend": False} | more))
+
+
+def _within(values: np.ndarray, ends: tuple[float, float] | None) -> np.ndarray:
+    return values if ends is None else np.clip(values, *ends)
 
 
 def _runs(defined: np.ndarray) -> list[np.ndarray]:

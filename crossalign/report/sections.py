@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from crossalign import correctness, definitions, description, effects, findings, profiles, relations
@@ -51,7 +53,7 @@ def _findings(m: Material) -> list[Block]:
 
 
 def _languages(m: Material) -> list[Block]:
-    rate = Measure("rate", f"{m.label} rate, {RULES['max']}", "low", "high")
+    rate = replace(languages.RATE, label=f"{m.label} rate, {RULES['max']}")
     both = len(m.points) and m.points["accuracy"].notna().any()
     blocks: list[Block] = _against_accuracy(m, rate) if both else []
     measure, table = (rate, m.points) if len(m.points) else (languages.ACCURACY, m.run.languages)

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from crossalign.figures.languages import strip
-from crossalign.figures.theme import Drawing, Measure, number, spoken
+from crossalign.figures.theme import Drawing, number, spoken
 from crossalign.instance_record import plain_values
 from crossalign.instance_search import neighbours
 from crossalign.translation.differences import Piece, differences
@@ -132,8 +132,7 @@ def elsewhere(run: Translated, view: View, instance_id: str) -> pd.DataFrame:
 
 def glance(others: pd.DataFrame, view: View, language: str) -> Drawing:
     """The score of the sentence in every language, a row each."""
-    measure = Measure(view.score, view.label, digits=3 if "comet" in view.score else 1)
-    return strip(others, [measure], highlight=language)
+    return strip(others, [view.measure], highlight=language)
 
 
 def record(run: Translated, view: View, language: str, row: int) -> dict[str, Any]:

@@ -15,10 +15,12 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import relations, tables
+from crossalign.figures.theme import Measure
 from crossalign.languages import language
 from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
 from crossalign.translation import sentences
+from crossalign.translation.scores import EXTERNAL
 from crossalign.translation.tables import SCORES, matching_alignments
 from crossalign.ui import components, controls, data
 from crossalign.ui.data import RunTables, Selection, Version, cache_folder, cache_version, version_of
@@ -199,6 +201,13 @@ class View(NamedTuple):
     def label(self) -> str:
         """The score in words, with its direction."""
         return f"{sentences.SCALES[self.score]} {DIRECTIONS[self.direction]}"
+
+    @property
+    def measure(self) -> Measure:
+        """The score as figures show it."""
+        external = self.score in EXTERNAL
+        digits, ends = (3, None) if external else (1, (0.0, 100.0))
+        return Measure(self.score, self.label, f"{self.score}_low", f"{self.score}_high", digits, ends)
 
 
 def choose_view(run: Translated, *groups: str) -> View:

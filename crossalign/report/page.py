@@ -64,7 +64,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section], files: Sequence
     Args:
         title, subtitle: of the run.
         sections: from `sections.sections`.
-        files: names of the exported tables in the folder above.
+        files: the exported tables, from the folder above.
     """
     links = "".join(f'<a href="#{s.anchor}">{html.escape(s.title)}</a>' for s in sections)
     numbered = _Numbered()

@@ -40,7 +40,7 @@ def sections(material: Material) -> list[Section]:
 
 
 def _findings(m: Material) -> list[Block]:
-    about = About(m.label, RULES["max"], m.run.spec.pivot, m.run.n_layers)
+    about = About(m.label, RULES["max"], RULES["max"], m.run.spec.pivot, m.run.n_layers)
     told = findings.told(m.run.languages, m.points, m.points, m.instances, about)
     lacking = [Words(sentence, "Not in this run") for sentence in missing(m.run.run)]
     if m.run.missing:

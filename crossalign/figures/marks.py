@@ -139,8 +139,11 @@ def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
     figure.update_xaxes(showgrid=True, gridcolor=faded(GREY, 0.25))
 
 
-def reference_line(figure: go.Figure, value: Number, text: str, across: bool = False) -> None:
-    """A dashed line at a value that matters, with its name; vertical, or horizontal where `across`."""
+def reference_line(figure: go.Figure, value: Number, text: str, across: bool = False, before: bool = False) -> None:
+    """A dashed line at a value that matters, with its name; vertical, or horizontal where `across`.
+
+    A vertical line has its name on the right; on the left with `before`, for lines near the right end.
+    """
     look = {"line": {"color": GREY, "width": 1.2, "dash": "dash"}, "layer": "below"}
     figure.add_shape(
         type="line",
@@ -159,4 +162,5 @@ def reference_line(figure: go.Figure, value: Number, text: str, across: bool = F
     else:
         # On a logarithmic axis plotly counts annotations, but not lines, in powers of ten.
         place = math.log10(value) if figure.layout.xaxis.type == "log" else value
-        figure.add_annotation(**note, x=place, y=1, yref="paper", yanchor="top", xanchor="left")
+        side = "right" if before else "left"
+        figure.add_annotation(**note, x=place, y=1, yref="paper", yanchor="top", xanchor=side)

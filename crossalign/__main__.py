@@ -88,8 +88,9 @@ def _add_export(commands: argparse._SubParsersAction, common: argparse.ArgumentP
         "export",
         parents=[common],
         help="write a run's tables as Parquet and CSV, and a report that opens without a server",
-        description="Writes tables of languages, rates, instances, options and decisions, and DIR/report/index.html: the "
-        "run's findings, figures, tables, definitions and provenance as static pages, for sharing and printing.",
+        description="Writes tables of languages, rates, instances, options and decisions (of a translation run: of "
+        "directions, translations and their alignment, and the input for COMET), and DIR/report/index.html: the run's "
+        "findings, figures, tables, definitions and provenance as static pages, for sharing and printing.",
     )
     export.add_argument("run", metavar="RUN", help="run id, or its beginning")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables and the report")

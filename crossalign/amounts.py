@@ -1,6 +1,39 @@
-"""Bytes and seconds as people read them."""
+"""Bytes, seconds and p values as people read them."""
 
 from __future__ import annotations
+
+import math
+from typing import SupportsFloat
+
+SMALLEST_P = 0.0001
+"""Smaller p values are only said to be smaller; a permutation test of ours cannot reach below it, so its p is told."""
+
+
+def p_value(p: SupportsFloat) -> str:
+    """A p value in a sentence.
+
+    >>> p_value(0.0432), p_value(0.0001), p_value(0.00004), p_value(float("nan"))
+    ('p = 0.043', 'p = 0.0001', 'p < 0.0001', 'p undefined')
+    """
+    digits = p_digits(p)
+    return "p undefined" if digits == "–" else f"p {digits}" if digits.startswith("<") else f"p = {digits}"
+
+
+def p_digits(p: SupportsFloat) -> str:
+    """A p value in a table: three decimals, four below 0.001, never 0; "–" where it is undefined.
+
+    >>> p_digits(0.0432), p_digits(1 / 3000), p_digits(0.0)
+    ('0.043', '0.0003', '< 0.0001')
+    """
+    value = float(p)
+    if math.isnan(value):
+        return "–"
+    return f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.{4 if value < 0.001 else 3}f}"
+
+
+def holds_p_values(column: str) -> bool:
+    """Whether a column of our tables holds p values, by its name: p, p_holm, mcnemar, and so on."""
+    return column in ("p", "mcnemar") or column.startswith("p_")
 
 
 def bytes_in_words(count: float | int) -> str:

@@ -139,13 +139,11 @@ def export(options: Namespace) -> int:
     from crossalign.report.writing import write_report
 
     found = find_run(options.cache, options.run)
-    if found.spec.kind == "translation":
-        files = translation.export(found, options.cache, options.out)
-    else:
-        files = tables.export(found, options.out)
-        if options.report:
-            names = tuple(file.name for file in files)
-            files += write_report(found, options.out, options.metric, options.pooling, names)
+    translates = found.spec.kind == "translation"
+    files = translation.export(found, options.cache, options.out) if translates else tables.export(found, options.out)
+    if options.report:
+        names = tuple(file.relative_to(options.out).as_posix() for file in files)
+        files += write_report(found, options.out, options.metric, options.pooling, names)
     if options.json:
         console.print_json({"files": [str(f) for f in files]})
     else:

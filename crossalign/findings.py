@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from crossalign.amounts import p_value
 from crossalign.statistics import COHORTS, correlation, delta, holm, paired_difference
 
 LEVEL = 0.05
@@ -39,10 +40,18 @@ class Finding:
 
 
 class About(NamedTuple):
-    """What the findings of a run speak of: labels of metric and rule for layers, code of the pivot, number of layers L."""
+    """What the findings of a run speak of.
+
+    Attributes:
+        metric, rule: labels of the metric, and of how a language's layers become one number.
+        at: label of the layer at which instances are looked at; with a mean over layers, the best one.
+        pivot: its code.
+        n_layers: L.
+    """
 
     metric: str
     rule: str
+    at: str
     pivot: str
     n_layers: int
 
@@ -62,26 +71,29 @@ def accuracy(languages: pd.DataFrame, pivot: str) -> Finding | None:
     if len(others):
         low, high = others.loc[others["accuracy"].idxmin()], others.loc[others["accuracy"].idxmax()]
         sentences.append(
-            f"In {_counted(len(others), 'other language')} it is {percent(others['accuracy'].mean())} on average, from "
+            f"In {counted(len(others), 'other language')} it is {percent(others['accuracy'].mean())} on average, from "
             f"{percent(low['accuracy'])} ({low['name']}) to {percent(high['accuracy'])} ({high['name']})."
         )
     return Finding("Accuracy", " ".join(sentences), "languages") if sentences else None
 
 
-def association(points: pd.DataFrame, metric: str, rule: str) -> Finding | None:
-    """Alignment and accuracy over languages; None where accuracy is unknown.
+def association(
+    points: pd.DataFrame, metric: str, rule: str, other: tuple[str, str] = ("accuracy", "accuracy")
+) -> Finding | None:
+    """Alignment and accuracy, or another quantity, over languages; None where that is unknown.
 
     Args:
-        points: one row per language other than the pivot: rate, accuracy.
+        points: one row per language other than the pivot: rate, and the other quantity.
         metric, rule: labels of the metric, and of how its layers became one number.
+        other: the other quantity's column and its label.
     """
-    known = points[points["rate"].notna() & points["accuracy"].notna()]
+    known = points[points["rate"].notna() & points[other[0]].notna()]
     if known.empty:
         return None
-    what = f"{metric} ({rule}) and accuracy over {_counted(len(known), 'language')}"
+    what = f"{metric} ({rule}) and {other[1]} over {counted(len(known), 'language')}"
     if len(known) < FEWEST_LANGUAGES:
         return Finding("Over languages", f"{what}: too few for a correlation with an interval.", "languages")
-    x, y = known["rate"].to_numpy(float), known["accuracy"].to_numpy(float)
+    x, y = known["rate"].to_numpy(float), known[other[0]].to_numpy(float)
     found, ranked = correlation(x, y, "pearson"), correlation(x, y, "spearman")
     if math.isnan(found.value):
         return Finding("Over languages", f"{what}: no correlation, as one of them is the same everywhere.", "languages")
@@ -110,11 +122,12 @@ def separations(instances: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(p_holm=holm(frame["p"].to_numpy(float)))
 
 
-def separation(tests: pd.DataFrame, metric: str, names: dict[str, str]) -> Finding | None:
+def separation(tests: pd.DataFrame, metric: str, at: str, names: dict[str, str]) -> Finding | None:
     """In how many languages alignment separates right from wrong answers; None where no test is defined.
 
     Args:
         tests: from `separations`.
+        metric, at: labels of the metric and of the layer.
     """
     known = tests[tests["p_holm"].notna()]
     if known.empty:
@@ -122,8 +135,8 @@ def separation(tests: pd.DataFrame, metric: str, names: dict[str, str]) -> Findi
     passed = known[known["p_holm"] < LEVEL]
     up, down = passed[passed["value"] > 0], passed[passed["value"] < 0]
     text = (
-        f"Of the instances right in the pivot, those also right in the language are aligned ({metric}, best layer) more "
-        f"often in {len(up)} of {_counted(len(known), 'language')} after correction"
+        f"Of the instances right in the pivot, those also right in the language are aligned ({metric}, {at}) more "
+        f"often in {len(up)} of {counted(len(known), 'language')} after correction"
         + (f", less often in {len(down)}" if len(down) else "")
         + (f" ({len(tests) - len(known)} more cannot be tested)" if len(tests) > len(known) else "")
         + ". "
@@ -211,7 +224,7 @@ def told(
     names = dict(zip(languages["language"], languages["name"], strict=True))
     found = [accuracy(languages, about.pivot), association(points, about.metric, about.rule)]
     if len(instances) and instances["correct"].notna().any():
-        found.append(separation(separations(instances), about.metric, names))
+        found.append(separation(separations(instances), about.metric, about.at, names))
         found.append(largest_gap(gaps(instances), names, about.pivot))
     found.append(peak(best, about.metric, about.n_layers))
     return [finding for finding in found if finding is not None]
@@ -247,16 +260,8 @@ def signed(value: float, digits: int = 2) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def p_value(p: float) -> str:
-    """A p value as it is read.
-
-    >>> p_value(0.0432), p_value(0.00001), p_value(float("nan"))
-    ('p = 0.043', 'p < 0.001', 'p undefined')
-    """
-    return "p undefined" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def _counted(n: int, noun: str) -> str:
+def counted(n: int, noun: str) -> str:
+    """A count with its noun."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from crossalign.alignment import metric_label
+from crossalign.amounts import p_value
 from crossalign.languages import language, matching_code
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
@@ -207,8 +208,8 @@ def best_layer_in_words(found: LayerCorrelations) -> str:
     row = found.table.set_index("layer").loc[found.best["layer"].iloc[0]]
     return (
         f"Best layer: {found.best['layer'].iloc[0]}, r = {row['r']:.2f} [{row['low']:.2f}, {row['high']:.2f}], "
-        f"n = {row['n']:.0f} languages; p = {row['p_best']:.4f} corrected for having looked at {len(found.table)} layers "
-        f"(p = {row['p']:.4f} had it been named beforehand)."
+        f"n = {row['n']:.0f} languages; {p_value(row['p_best'])} corrected for having looked at {len(found.table)} layers "
+        f"({p_value(row['p'])} had it been named beforehand)."
     )
 
 

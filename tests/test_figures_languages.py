@@ -76,6 +76,18 @@ def test_the_highlighted_language_is_ringed_and_labelled() -> None:
     assert ring.marker.symbol == "circle-open" and len(ring.x) == 1
 
 
+def test_the_band_stays_where_the_quantity_can_be_and_the_line_ends_there() -> None:
+    fit = pd.DataFrame({"x": [0.0, 0.5, 1.0], "y": [-0.1, 0.5, 1.1], "low": [-0.3, 0.4, 0.9], "high": [0.2, 0.6, 1.3]})
+    table = language_rows(5)
+    band, line, points = scatter(table, RATE, ACCURACY, fit=fit).figure.data
+    assert np.allclose(band.y[:-1], [0.2, 0.6, 1, 0.9, 0.4, 0]) and np.isnan(band.y[-1])
+    assert np.isnan(line.y).tolist() == [True, False, True]
+    assert np.allclose(points.y, table["accuracy"]), "what was measured stays"
+    unbounded = Measure("accuracy", "COMET", "accuracy_low", "accuracy_high")
+    band, line, _ = scatter(table, RATE, unbounded, fit=fit).figure.data
+    assert np.allclose([np.nanmin(band.y), np.nanmax(band.y)], [-0.3, 1.3]) and not np.isnan(line.y).any()
+
+
 def test_the_fit_lies_behind_the_points_with_its_band() -> None:
     fit = pd.DataFrame({"x": [0.0, 1.0], "y": [0.4, 0.9], "low": [0.3, 0.8], "high": [0.5, 1.0]})
     filled, line, points = scatter(language_rows(5), RATE, ACCURACY, fit=fit).figure.data
@@ -106,7 +118,7 @@ def test_the_correlation_by_layer_shows_interval_best_layer_and_threshold() -> N
     assert_sound(drawing, 20_000)
     ribbon, line, star, chance = drawing.figure.data
     assert ribbon.fill == "toself" and line.customdata[5] == [5] and star.x.tolist() == [32]
-    assert "corrected p &lt; 0.001" in star.hovertext[0]
+    assert "corrected p = 0.0004" in star.hovertext[0]
     assert line.hovertext[32] == "layer 32<br>r = 0.90 [0.60, 1.00]<br>n = 11"
     assert 0.71 in {shape.y0 for shape in drawing.figure.layout.shapes}
     assert chance.name.startswith("5 % by chance")

@@ -92,10 +92,21 @@ def test_cohorts_have_their_known_look() -> None:
 
 @pytest.mark.parametrize("relative", [False, True])
 def test_special_layers_are_marked(relative: bool) -> None:
-    drawing = curves(rate_rows(2), Depth(32, relative, degenerate=(0,), after_norm=True))
-    assert [note.text for note in drawing.figure.layout.annotations] == ["ties", "after norm"]
-    assert drawing.figure.layout.annotations[1].x == (1 if relative else 32)
-    assert len(drawing.figure.layout.shapes) == 2
+    figure = curves(rate_rows(2), Depth(32, relative, degenerate=(0,), after_norm=True)).figure
+    ties, norm = figure.layout.annotations
+    assert (ties.text, norm.text) == ("ties", "after norm") and len(figure.layout.shapes) == 2
+    assert (ties.x, norm.x) == (figure.layout.shapes[0].x0, figure.layout.shapes[1].x1), "at the outer edge of its band"
+
+
+def test_the_words_over_marked_layers_cover_neither_curve_nor_legend() -> None:
+    for n in (2, 10):
+        figure = curves(rate_rows(n), Depth(32, degenerate=(0, 1), after_norm=True)).figure
+        notes = figure.layout.annotations
+        assert [note.text for note in notes] == ["ties", "after norm"], "neighbours share their word"
+        assert all((note.yref, note.y, note.yanchor) == ("paper", 1, "bottom") for note in notes), "above the plot"
+        beside, line = figure.layout.legend.orientation != "h", 16
+        room = figure.layout.margin.t if beside else (figure.layout.legend.y - 1) * 0.7 * figure.layout.height
+        assert room >= line
 
 
 def test_missing_layers_and_single_layers_are_no_error() -> None:

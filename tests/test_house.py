@@ -39,6 +39,7 @@ ORDER = (
     "effects instance_search instance_record description",
     "translation.sentences translation.relations correctness",
     "figures findings",
+    "translation.findings",
     "report translation.commands",
     "commands",
     "jobs",

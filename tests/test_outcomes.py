@@ -199,10 +199,11 @@ def test_separation_counts_languages_after_correction() -> None:
     tests = findings.separations(frame).set_index("language")
     assert tests["value"].round(6).to_dict() == {"sw": 0.6, "it": 0.14, "th": 0.14}
     assert tests["p"]["it"] < 0.05 < tests["p_holm"]["it"]  # 0.048 alone, twice that after correction
-    found = findings.separation(tests.reset_index(), "DALI", {"sw": "Swahili"})
+    found = findings.separation(tests.reset_index(), "DALI", "layer 4", {"sw": "Swahili"})
     assert found is not None and found.query == {"language": "sw"}
+    assert "are aligned (DALI, layer 4) more often" in found.text
     assert "more often in 1 of 3 languages after correction. Largest difference: 60.0 points [" in found.text
-    assert findings.separation(tests.reset_index().assign(p_holm=np.nan), "DALI", {}) is None
+    assert findings.separation(tests.reset_index().assign(p_holm=np.nan), "DALI", "layer 4", {}) is None
 
 
 def test_the_largest_gap_in_words() -> None:
@@ -214,7 +215,7 @@ def test_the_largest_gap_in_words() -> None:
     assert found is not None
     assert (
         found.text.startswith("Swahili is furthest behind: 24.0 points [")
-        and "same 100 instances, p < 0.001" in found.text
+        and "same 100 instances, p < 0.0001" in found.text
     )
     none = findings.largest_gap(differences.tail(1).assign(value=-0.1), {"en": "English"}, "en")
     assert none is not None and none.text.startswith("No language is behind English")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from opening import changed, chosen, figure, opened, said
 from synthetic import Shape, synthetic_run
+
+from crossalign.amounts import holds_p_values
 
 CODES = ("en", "id", "it", "sw", "ta", "th", "tr", "vi", "zh")
 
@@ -32,6 +35,15 @@ def test_the_page_shows_points_coefficients_layers_metrics_and_influence(whole: 
     assert len(figure(app, "correlation-by-layer").data[1].x) == 7
     assert figure(app, "influence").layout.yaxis.ticktext
     assert "corrected for having looked at 7 layers" in said(app)
+
+
+def test_p_values_in_tables_stay_numbers_and_none_is_written_as_0(whole: Path) -> None:
+    for frame in opened(whole, "languages").dataframe:
+        config = json.loads(frame.proto.columns)
+        for column in (c for c in frame.value if holds_p_values(c)):
+            assert frame.value[column].dtype == float and (frame.value[column].dropna() > 0).all()
+            significant = config[column]["type_config"]["format"]
+            assert significant % 1e-9 == "1e-09" and significant % 0.0432 == "0.043"
 
 
 def test_the_link_holds_the_view(whole: Path) -> None:

@@ -223,6 +223,27 @@ def test_what_is_not_offered_is_dropped_and_named(whole: Path, key: str, value: 
     assert "Left out of the link" in said(app) and app.query_params[key] != value
 
 
+def test_the_overview_lists_translations_with_their_findings(whole: Path, released: Path, tmp_path: Path) -> None:
+    app = opened(whole, "overview")
+    assert not app.exception and not app.error
+    text = said(app).replace("\\", "")
+    for direction in ("from English", "into English"):
+        assert f"**Over languages, {direction}.** MEXA (best layer) and chrF++ over 4 languages: r = " in text
+        assert f"**Over sentences, {direction}.** Within languages, aligned sentences (MEXA, best layer) are" in text
+    listed = app.dataframe[0].value
+    assert listed[["done", "instances"]].to_numpy().tolist() == [[4, N]]
+    assert listed["directions"].tolist() == ["from the pivot and into the pivot"] and listed["computed"].notna().all()
+    text = said(opened(released, "overview")).replace("\\", "")
+    assert "MEXA (best layer) and COMET over 4 languages: r = " in text
+    cache = shutil.copytree(whole, tmp_path / "cache")
+    for folder in cache.iterdir():
+        if json.loads((folder / "run.json").read_text())["spec"]["translation"] is None:
+            shutil.rmtree(folder)
+    app = opened(cache, "overview")
+    assert not app.exception and "chrF++ is" in said(app).replace("\\", "") and len(app.dataframe) == 1
+    assert "no alignment of the same sentences" in said(app) and "No runs are cached yet" in notes(app)
+
+
 def test_scores_have_names() -> None:
     assert list(SCALES) == ["chrf", "bleu", "comet", "cometkiwi"]
     assert pd.Series(SCALES).is_unique

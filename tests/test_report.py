@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from foreign import accuracy_of, write_logs, write_release, xcopa_samples
 from synthetic import HOSTILE, Shape, synthetic_run
+from synthetic_translation import synthetic_translation
 
 from crossalign.__main__ import main
 from crossalign.importers.lm_eval import import_logs
@@ -97,6 +99,27 @@ def test_the_report_tells_findings_figures_tables_definitions_and_provenance(who
     assert len(page.figures) == page.tags.count("figure") >= 9
     assert {"Swahili", "DALI row-wise", "best layer", whole.spec.data_digest} <= set(page.cells)
     assert f"--model {whole.spec.model_name} " in page.text
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_translation_run_has_its_report(tmp_path: Path, aligned: bool, capsys: pytest.CaptureFixture) -> None:
+    alignment = synthetic_run(tmp_path / "cache", FIVE, Shape(n=24, options=0, task="flores"), hostile=True)
+    run = synthetic_translation(alignment, FIVE[1:])
+    if not aligned:
+        shutil.rmtree(alignment.folder)
+    order = ["export", run.run_id, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+    assert main(order) == 0
+    page = Page(tmp_path / "out" / "report" / "index.html")
+    directions = ["From English", "Into English"]
+    assert page.headings == ["Findings", *directions, "Definitions", "Provenance", "Citations"]
+    links = [a for tag, a in page.addresses if a.startswith("../")]
+    assert any("comet/" in a for a in links) and all((tmp_path / "out" / "report" / a).is_file() for a in links)
+    assert ("MEXA (best layer) and chrF++ over 4 languages: r = " in page.text) == aligned
+    assert ("Within languages, aligned sentences" in page.text) == aligned
+    assert ("Not in this cache" in page.text) == (not aligned)
+    assert len(page.figures) == (6 if aligned else 2) and {"Swahili", "English to Swahili"} <= set(page.cells)
+    assert "img" not in page.tags and page.tags.count("script") == 2 + len(page.figures)
+    assert main([*order, "--metric", "dali"]) == 2 and "has no metric 'dali'" in capsys.readouterr().err
 
 
 def test_metric_and_pooling_can_be_chosen(whole: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

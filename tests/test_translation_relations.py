@@ -10,6 +10,7 @@ from crossalign.statistics import mann_whitney, pooled_difference
 from crossalign.statistics.panels import within_units
 from crossalign.translation import relations
 from crossalign.translation.differences import MOST_TOKENS, differences
+from crossalign.translation.findings import Direction, told
 from crossalign.translation.sentences import SentenceFilter, faults, matching
 
 
@@ -107,6 +108,32 @@ def test_differences_join_to_the_texts_and_mark_words_only() -> None:
         assert same[0] == same[1]
     assert all(piece.shared for side in differences("one two", "one  two") or ((),) for piece in side)
     assert differences("a " * MOST_TOKENS, "b") is None
+
+
+def test_findings_say_by_how_much_aligned_sentences_are_better() -> None:
+    codes = ("swh_Latn", "deu_Latn", "tha_Thai", "arb_Arab")
+    sides = {True: 60.0, False: 50.0}
+    rows = [
+        (c, f"{c}{i}", float(i % 2), sides[bool(i % 2)] + 10 * k + i % 3)
+        for k, c in enumerate(codes)
+        for i in range(60)
+    ]
+    sentences = pd.DataFrame(rows, columns=["language", "group", "aligned", "chrf"])
+    languages = pd.DataFrame(
+        {"language": codes, "name": codes, "rate": [0.1, 0.2, 0.4, 0.5], "chrf": [50.0, 61.0, 72.0, 80.0]}
+    ).assign(bleu=np.nan, comet=np.nan, cometkiwi=np.nan, chrf_low=1.0, chrf_high=99.0)
+    found = told(Direction("en-xx", "from English", languages, sentences))
+    assert {f.page for f in found} == {"translation"} and all(f.query == {"direction": "en-xx"} for f in found)
+    level, over, between = (f.text for f in found)
+    assert "65.8 on average over 4 languages, from 50.0 [1.0, 99.0] (swh_Latn) to 80.0" in level
+    assert over.startswith("MEXA (best layer) and chrF++ over 4 languages: r = 0.9")
+    assert "are translated 10.0 points of chrF++ better than the others [" in between and "p < 0.0001" in between
+    assert "n = 240. After correction they are better in 4 and worse in 0 of 4 languages." in between
+    worse = told(Direction("en-xx", "", languages, sentences.assign(aligned=1 - sentences["aligned"])))[2].text
+    assert "10.0 points of chrF++ worse" in worse and "better in 0 and worse in 4" in worse
+    alone = told(Direction("en-xx", "", languages.drop(columns="rate"), sentences.assign(aligned=np.nan)))
+    assert len(alone) == 1
+    assert told(Direction("en-xx", "", languages.assign(chrf=np.nan), sentences)) == []
 
 
 def test_the_filter_of_sentences() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from crossalign.amounts import p_value
 from crossalign.figures.marks import name_rows, reference_line, rows_of_dots
 from crossalign.figures.theme import (
     BLUE,
@@ -29,7 +30,6 @@ from crossalign.figures.theme import (
     faded,
     measured,
     numbers,
-    p_value,
     plain,
     spoken,
 )  # fmt: skip

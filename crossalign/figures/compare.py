@@ -13,6 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from crossalign.amounts import p_value
 from crossalign.figures.layers import Depth
 from crossalign.figures.marks import band, error_bars, name_rows, rows_of_dots
 from crossalign.figures.theme import (
@@ -30,7 +31,6 @@ from crossalign.figures.theme import (
     empty,
     estimate,
     numbers,
-    p_value,
     plain,
     spoken,
 )  # fmt: skip

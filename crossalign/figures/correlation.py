@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from crossalign.amounts import p_value
 from crossalign.figures.marks import band, name_rows, reference_line, rows_of_dots
 from crossalign.figures.theme import (
     BLUE,
@@ -24,7 +25,6 @@ from crossalign.figures.theme import (
     estimate,
     groups,
     numbers,
-    p_value,
     plain,
     spoken,
 )

@@ -36,7 +36,7 @@ ANSWERS = (Style("unknown", GREY, "circle-open"), KNOWN["correct", False], KNOWN
 
 def margin_by_layer(
     instance: pd.DataFrame, depth: Depth, *, everyone: pd.DataFrame | None = None, series: str | None = None, layer: Number | None = None,
-    label: str = "Alignment margin (cosine)",
+    label: str = "Alignment margin (cosine)", noun: str = "instance",
 ) -> Drawing:  # fmt: skip
     """An instance's margin at every layer, filled where aligned, before all instances in grey; customdata is [layer].
 
@@ -47,11 +47,12 @@ def margin_by_layer(
         series: column with one curve per value, e.g. metric.
         layer: the layer chosen elsewhere on the page, drawn as a line.
         label: for the y axis.
+        noun: what an instance is called: sentence, where it is one.
     """
     known = instance[instance["margin"].notna()].sort_values("layer", kind="stable")
     if known.empty:
-        return empty("The margin of this instance is not defined at any layer.")
-    traces = _everyone(everyone, depth)
+        return empty(f"The margin of this {noun} is not defined at any layer.")
+    traces = _everyone(everyone, depth, noun)
     words = []
     for look, part in groups(known, series):
         margin = numbers(part["margin"])
@@ -60,7 +61,7 @@ def margin_by_layer(
             f"layer {a}<br>margin {number(m)}<br>{'aligned' if m > 0 else 'not aligned'}"
             for a, m in zip(part["layer"], margin, strict=True)
         ]
-        name = look.label if series else "this instance"
+        name = look.label if series else f"this {noun}"
         traces.append(
             go.Scatter(
                 x=depth.places(part["layer"]), y=margin, customdata=[[a] for a in part["layer"].tolist()], mode="lines+markers",
@@ -74,16 +75,17 @@ def margin_by_layer(
     figure = canvas(traces, depth.label, label, 340, "filled: aligned")
     reference_line(figure, 0, "", across=True)
     if layer is not None:
-        reference_line(figure, layer / max(1, depth.last) if depth.relative else layer, f"layer {layer}")
+        at = layer / max(1, depth.last) if depth.relative else layer
+        reference_line(figure, at, f"layer {layer}", before=2 * layer > depth.last)
     return Drawing(figure, spoken(f"{label} over layers: {'; '.join(words)}.", 600))
 
 
-def _everyone(rows: pd.DataFrame | None, depth: Depth) -> list[go.Scatter]:
+def _everyone(rows: pd.DataFrame | None, depth: Depth, noun: str) -> list[go.Scatter]:
     if rows is None or not rows["margin"].notna().any():
         return []
     q = rows.astype({"margin": float}).groupby("layer")["margin"].quantile(list(QUANTILES)).unstack().dropna()
     x = depth.places(pd.Series(q.index))
-    look = {"name": "all instances: 90 %, half, median", "legendgroup": "all"}
+    look = {"name": f"all {noun}s: 90 %, half, median", "legendgroup": "all"}
     line = go.Scatter(
         x=x,
         y=numbers(q[0.5]),

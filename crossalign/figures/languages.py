@@ -30,8 +30,8 @@ from crossalign.figures.theme import (
     spoken,
 )  # fmt: skip
 
-ACCURACY = Measure("accuracy", "Accuracy", "accuracy_low", "accuracy_high")
-RATE = Measure("rate", "Alignment rate", "low", "high")
+ACCURACY = Measure("accuracy", "Accuracy", "accuracy_low", "accuracy_high", ends=(0.0, 1.0))
+RATE = Measure("rate", "Alignment rate", "low", "high", ends=(0.0, 1.0))
 
 
 def scatter(
@@ -53,7 +53,7 @@ def scatter(
         colour: column of a category, e.g. script, family, resource_level.
         highlight: code of the language to ring.
         ranks: draws ranks from 1 (mean ranks for ties) instead of values, without intervals.
-        fit: a line in the units drawn: columns x, y and, for a band, low, high.
+        fit: a line in the units drawn: columns x, y and, for a band, low, high; drawn as far as `y` can go.
         note: one sentence of results under the plot and in the alt text, e.g. the correlation with its interval.
     """
     shown = table[table[x.column].notna() & table[y.column].notna()].reset_index(drop=True)
@@ -75,7 +75,7 @@ def scatter(
     if len(undefined):
         looks.append((Style("unknown", GREY, "circle-open"), undefined))
     traces = [
-        *_line(fit),
+        *_line(fit, y),
         *(_points(part, x, y, look, 0.55 if len(shown) <= 40 else 0.2) for look, part in looks),
         *ring(shown[must], x.column, y.column),
     ]
@@ -95,7 +95,8 @@ def _ranked(table: pd.DataFrame, x: Measure, y: Measure) -> tuple[pd.DataFrame, 
     """Ranks in place of values; the values stay in the hover text."""
     hover = {f"{m.column} as text": [measured(row, m) for _, row in table.iterrows()] for m in (x, y)}
     ranked = table.assign(**{m.column: table[m.column].astype(float).rank() for m in (x, y)}, **hover)
-    return ranked, *(Measure(m.column, f"{m.label} (rank, 1 = lowest)", digits=1) for m in (x, y))
+    ends = (1.0, float(len(ranked)))
+    return ranked, *(Measure(m.column, f"{m.label} (rank, 1 = lowest)", digits=1, ends=ends) for m in (x, y))
 
 
 def _points(part: pd.DataFrame, x: Measure, y: Measure, look: Style, opacity: float) -> go.Scatter:
@@ -128,12 +129,16 @@ def _about(row: pd.Series, x: Measure, y: Measure) -> str:
     return "<br>".join(lines)
 
 
-def _line(fit: pd.DataFrame | None) -> list[go.Scatter]:
+def _line(fit: pd.DataFrame | None, y: Measure) -> list[go.Scatter]:
+    """The fit with its band, without what lies where the quantity cannot be."""
     if fit is None or fit.empty:
         return []
+    least, most = y.ends or (-np.inf, np.inf)
+    fit = fit.assign(y=fit["y"].where(fit["y"].between(least, most)))
     line = {"mode": "lines", "line": {"color": GREY, "width": 1.5}, "hoverinfo": "skip", "showlegend": False}
     drawn = [go.Scatter(x=numbers(fit["x"]), y=numbers(fit["y"]), **line)]
-    return [band(fit["x"], fit["low"], fit["high"], GREY), *drawn] if {"low", "high"} <= set(fit) else drawn
+    has_band = {"low", "high"} <= set(fit)
+    return [band(fit["x"], fit["low"], fit["high"], GREY, ends=y.ends), *drawn] if has_band else drawn
 
 
 def _extremes(table: pd.DataFrame, measure: Measure) -> str:

@@ -41,6 +41,10 @@ COLOUR_BAR = {"lenmode": "pixels", "len": 220, "y": 1, "yanchor": "top"}
 """Keeps the scale of a high heat map in sight."""
 
 
+LEGEND_ABOVE_MARKS = 1.06
+"""Height of a legend above the plot, in heights of the plot, that leaves a line for the words over marked layers."""
+
+
 class Depth(NamedTuple):
     """How layers are shown.
 
@@ -211,14 +215,28 @@ def _dashed(part: pd.DataFrame, colour: str, name: str, depth: Depth) -> go.Scat
 
 
 def _mark_layers(figure: go.Figure, depth: Depth) -> None:
-    """Shades layers that are not to be read like the others, and says why."""
+    """Shades layers that are not to be read like the others, and says why above the plot, where no curve can be."""
     marks = [(layer, "ties") for layer in depth.degenerate] + ([(depth.last, "after norm")] if depth.after_norm else [])
     scale = 1 / max(1, depth.last) if depth.relative else 1
     for layer, why in marks:
         left, right = (layer - 0.5) * scale, (layer + 0.5) * scale
         figure.add_vrect(x0=left, x1=right, fillcolor=GREY, opacity=0.18, line_width=0, layer="below")
-        text = {"text": why, "showarrow": False, "font": {"size": 11}, "textangle": -90}
-        figure.add_annotation(**text, x=layer * scale, y=0.98, yref="paper", yanchor="top")
+        if (layer - 1, why) in marks:
+            continue  # one word for neighbours
+        ends = {0: ("left", left), depth.last: ("right", right)}
+        side, x = ends.get(layer, ("center", layer * scale))
+        text = {
+            "text": why,
+            "showarrow": False,
+            "font": {"size": 11},
+            "yref": "paper",
+            "yanchor": "bottom",
+            "borderpad": 0,
+        }
+        figure.add_annotation(**text, x=x, xanchor=side, y=1)
+    if marks:
+        beside = figure.layout.legend.orientation != "h"
+        figure.update_layout({"margin": {"t": 24}} if beside else {"legend": {"y": LEGEND_ABOVE_MARKS}})
 
 
 def _in_words(parts: dict, names: dict, value: str, label: str) -> str:

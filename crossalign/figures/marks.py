@@ -20,18 +20,22 @@ ROW, LOW_ROW = 22, 15
 
 
 def error_bars(table: pd.DataFrame, measure: Measure, colour: str, opacity: float = 0.55) -> dict | None:
-    """The interval of a measure for `error_x` or `error_y`; None where the table has none."""
+    """The interval of a measure for `error_x` or `error_y`, as far as the quantity can go; None where there is none."""
     if measure.low not in table or measure.high not in table:
         return None
     value, low, high = (numbers(table[c]) for c in (measure.column, measure.low, measure.high))
+    low, high = _within(low, measure.ends), _within(high, measure.ends)
     above, below = np.clip(high - value, 0, None), np.clip(value - low, 0, None)
     look = {"thickness": 1.2, "width": 0, "color": faded(colour, opacity)}
     return {"type": "data", "array": above, "arrayminus": below} | look
 
 
-def band(x: object, low: object, high: object, colour: str, opacity: float = 0.18, **more: object) -> go.Scatter:
-    """A filled band between two curves; it has a gap where either is undefined."""
+def band(
+    x: object, low: object, high: object, colour: str, opacity: float = 0.18, ends: tuple[float, float] | None = None, **more: object
+) -> go.Scatter:  # fmt: skip
+    """A filled band between two curves; it has a gap where either is undefined, and stays within `ends`."""
     across, down, up = numbers(x), numbers(low), numbers(high)
+    down, up = _within(down, ends), _within(up, ends)
     defined = ~(np.isnan(across) | np.isnan(down) | np.isnan(up))
     xs, ys = [], []
     for part in _runs(defined):
@@ -43,6 +47,10 @@ def band(x: object, low: object, high: object, colour: str, opacity: float = 0.1
         "y": np.concatenate(ys, dtype=np.float32) if ys else [],
     }
     return go.Scatter(**(look | where | {"hoverinfo": "skip", "showlegend": False} | more))
+
+
+def _within(values: np.ndarray, ends: tuple[float, float] | None) -> np.ndarray:
+    return values if ends is None else np.clip(values, *ends)
 
 
 def _runs(defined: np.ndarray) -> list[np.ndarray]:
@@ -131,8 +139,11 @@ def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
     figure.update_xaxes(showgrid=True, gridcolor=faded(GREY, 0.25))
 
 
-def reference_line(figure: go.Figure, value: Number, text: str, across: bool = False) -> None:
-    """A dashed line at a value that matters, with its name; vertical, or horizontal where `across`."""
+def reference_line(figure: go.Figure, value: Number, text: str, across: bool = False, before: bool = False) -> None:
+    """A dashed line at a value that matters, with its name; vertical, or horizontal where `across`.
+
+    A vertical line has its name on the right; on the left with `before`, for lines near the right end.
+    """
     look = {"line": {"color": GREY, "width": 1.2, "dash": "dash"}, "layer": "below"}
     figure.add_shape(
         type="line",
@@ -151,4 +162,5 @@ def reference_line(figure: go.Figure, value: Number, text: str, across: bool = F
     else:
         # On a logarithmic axis plotly counts annotations, but not lines, in powers of ten.
         place = math.log10(value) if figure.layout.xaxis.type == "log" else value
-        figure.add_annotation(**note, x=place, y=1, yref="paper", yanchor="top", xanchor="left")
+        side = "right" if before else "left"
+        figure.add_annotation(**note, x=place, y=1, yref="paper", yanchor="top", xanchor=side)

@@ -55,6 +55,7 @@ class Measure:
         label: for axes and hover text.
         low, high: columns of the interval's ends; None where there is none.
         digits: decimals shown.
+        ends: the least and the most that the quantity can be; None where it can be anything.
     """
 
     column: str
@@ -62,6 +63,7 @@ class Measure:
     low: str | None = None
     high: str | None = None
     digits: int = 3
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +159,6 @@ def measured(row: pd.Series, measure: Measure) -> str:
     """A row's value of a measure with its interval."""
     low, high = (row.get(c, math.nan) if c else math.nan for c in (measure.low, measure.high))
     return estimate(row[measure.column], low, high, measure.digits)
-
-
-def p_value(p: Number) -> str:
-    """A p-value as it is read.
-
-    >>> p_value(0.00004), p_value(0.0432)
-    ('p < 0.001', 'p = 0.043')
-    """
-    return "p undefined" if pd.isna(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def counted(n: int, noun: str) -> str:

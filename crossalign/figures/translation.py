@@ -61,7 +61,7 @@ def quality_by_margin(
         marker={"size": numbers(6 + 12 * np.sqrt(n / n.max())), "color": BLUE, "symbol": "circle"}, hovertext=hover,
         hoverinfo="text", name="mean of a bin",
     )  # fmt: skip
-    figure = canvas([*_smooth(smooth), points], label, quality.label, 400, plain(note, 300))
+    figure = canvas([*_smooth(smooth, quality), points], label, quality.label, 400, plain(note, 300))
     low, high = known[by].min(), known[by].max()
     if low < 0 < high:
         reference_line(figure, 0, zero)
@@ -77,7 +77,7 @@ def _ends(row: dict) -> str:
     return f", from {number(row['from'])} to {number(row['to'])}" if {"from", "to"} <= set(row) else ""
 
 
-def _smooth(curve: pd.DataFrame | None) -> list[go.Scatter]:
+def _smooth(curve: pd.DataFrame | None, quality: Measure) -> list[go.Scatter]:
     if curve is None or curve.empty:
         return []
     line = {"color": VERMILION, "width": 2, "dash": "dash"}
@@ -87,7 +87,7 @@ def _smooth(curve: pd.DataFrame | None) -> list[go.Scatter]:
         )
     ]
     return (
-        [band(curve["x"], curve["low"], curve["high"], VERMILION, 0.12), *drawn]
+        [band(curve["x"], curve["low"], curve["high"], VERMILION, 0.12, quality.ends), *drawn]
         if {"low", "high"} <= set(curve)
         else drawn
     )

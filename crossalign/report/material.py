@@ -64,8 +64,8 @@ def read_material(run: Run, metric: str = "", pooling: str = "") -> Material:
         UserError: the run does not have them.
     """
     tables = read_tables(run)
-    metric = _one_of("metric", metric, tables.metrics, run)
-    pooling = _one_of("pooling", pooling, list(dict.fromkeys(tables.rates["pooling"])), run)
+    metric = one_of("metric", metric, tables.metrics, run)
+    pooling = one_of("pooling", pooling, list(dict.fromkeys(tables.rates["pooling"])), run)
     rates = tables.rates[(tables.rates["metric"] == metric) & (tables.rates["pooling"] == pooling)]
     points = relations.language_points(tables.languages, rates, "max")
     read = ((code, aligned_instances(run, code, pooling, metric)) for code in points["language"])
@@ -77,7 +77,12 @@ def read_material(run: Run, metric: str = "", pooling: str = "") -> Material:
     return Material(tables, metric, pooling, rates, points, decided, instances)
 
 
-def _one_of(name: str, asked: str, offered: list[str], run: Run) -> str:
+def one_of(name: str, asked: str, offered: list[str], run: Run) -> str:
+    """What was asked for, or the first that is offered; "" where nothing is.
+
+    Raises:
+        UserError: the run does not offer it.
+    """
     if asked and asked not in offered:
         raise UserError(f"{run.run_id} has no {name} {asked!r}; it has {', '.join(offered) or 'none'}.")
     return asked or next(iter(offered), "")

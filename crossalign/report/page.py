@@ -13,6 +13,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
+from crossalign.amounts import holds_p_values, p_digits
 from crossalign.definitions import Definition
 from crossalign.figures.standalone import script_json
 from crossalign.report.blocks import Block, Citation, Code, Listing, Picture, Section, Terms, Words
@@ -63,7 +64,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section], files: Sequence
     Args:
         title, subtitle: of the run.
         sections: from `sections.sections`.
-        files: names of the exported tables in the folder above.
+        files: the exported tables, from the folder above.
     """
     links = "".join(f'<a href="#{s.anchor}">{html.escape(s.title)}</a>' for s in sections)
     numbered = _Numbered()
@@ -159,7 +160,7 @@ def cells(column: str, values: pd.Series) -> list[str]:
     """A column as it is read; "–" where it is undefined.
 
     >>> cells("rate", pd.Series([0.12345, -1.0, float("nan")])), cells("p", pd.Series([0.00001])), cells("n", pd.Series([1234.0]))
-    (['0.123', '−1.000', '–'], ['< 0.001'], ['1,234'])
+    (['0.123', '−1.000', '–'], ['< 0.0001'], ['1,234'])
     """
     whole = _is_whole(values)
     return ["–" if pd.isna(value) else _read(column, value, whole) for value in values.astype(object)]
@@ -182,8 +183,8 @@ def _read(column: str, value: object, whole: bool) -> str:
         return "yes" if value else "no"
     if not isinstance(value, Real):
         return str(value)
-    if (column == "p" or column.startswith("p_")) and value < 0.001:
-        return "< 0.001"
+    if holds_p_values(column):
+        return p_digits(value)
     return (f"{int(value):,}" if whole else f"{float(value):.3f}").replace("-", "−").replace("inf", "∞")
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from crossalign import correctness, definitions, description, effects, findings, profiles, relations
@@ -38,7 +40,7 @@ def sections(material: Material) -> list[Section]:
 
 
 def _findings(m: Material) -> list[Block]:
-    about = About(m.label, RULES["max"], m.run.spec.pivot, m.run.n_layers)
+    about = About(m.label, RULES["max"], RULES["max"], m.run.spec.pivot, m.run.n_layers)
     told = findings.told(m.run.languages, m.points, m.points, m.instances, about)
     lacking = [Words(sentence, "Not in this run") for sentence in missing(m.run.run)]
     if m.run.missing:
@@ -51,7 +53,7 @@ def _findings(m: Material) -> list[Block]:
 
 
 def _languages(m: Material) -> list[Block]:
-    rate = Measure("rate", f"{m.label} rate, {RULES['max']}", "low", "high")
+    rate = replace(languages.RATE, label=f"{m.label} rate, {RULES['max']}")
     both = len(m.points) and m.points["accuracy"].notna().any()
     blocks: list[Block] = _against_accuracy(m, rate) if both else []
     measure, table = (rate, m.points) if len(m.points) else (languages.ACCURACY, m.run.languages)

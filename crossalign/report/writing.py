@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crossalign.figures.standalone import plotly_js
+from crossalign.report import translations
 from crossalign.report.material import Material, read_material
 from crossalign.report.page import page
 from crossalign.report.sections import sections
@@ -19,15 +20,19 @@ def write_report(run: Run, out: Path, metric: str = "", pooling: str = "", files
 
     Args:
         metric, pooling: what figures show; "" for the run's first.
-        files: names of the tables that lie in `out`.
+        files: the tables, from `out`.
 
     Raises:
         UserError: the run lacks the metric or pooling, is damaged, or the disk refuses.
     """
-    material = read_material(run, metric, pooling)
+    if run.spec.kind == "translation":
+        titles, shown = translations.titles(run), translations.sections(run, metric, pooling)
+    else:
+        material = read_material(run, metric, pooling)
+        titles, shown = _titles(material), sections(material)
     folder, here = out / "report", Path(__file__).parent
     texts = {name: (here / name).read_text(encoding="utf-8") for name in BESIDE} | {"plotly.min.js": plotly_js()}
-    texts["index.html"] = page(*_titles(material), sections(material), files)
+    texts["index.html"] = page(*titles, shown, files)
     for name, text in texts.items():
         _write(folder / name, text)
     return [folder / name for name in texts]

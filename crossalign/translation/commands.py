@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from crossalign import console
+from crossalign.amounts import p_digits
 from crossalign.planning import request_of
 from crossalign.schema import UserError
 from crossalign.store.runs import Run, find_run
@@ -71,7 +72,7 @@ def show(one: Run, cache: Path, as_json: bool, against: str | None = None) -> No
         console.print_table("Quality against alignment over languages (95 % intervals)", header, body)
     if compared is not None:
         rows = [
-            [r["part"], r["metric"], _interval(r["difference"], r["low"], r["high"], 1), r["p"], r["n"]]
+            [r["part"], r["metric"], _interval(r["difference"], r["low"], r["high"], 1), p_digits(r["p"]), r["n"]]
             for r in compared.to_dict("records")
         ]
         console.print_table(f"Minus {against} (paired bootstrap)", ["part", "metric", "difference", "p", "n"], rows)

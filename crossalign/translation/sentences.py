@@ -70,6 +70,14 @@ def codes_of(run: Run, direction: str) -> list[str]:
     return [both[place] for both in ends if both[1 - place] == run.spec.pivot]
 
 
+def directions_of(run: Run) -> list[str]:
+    """Directions in which a run has a language."""
+    if run.spec.kind == "translation":
+        return [d for d in DIRECTIONS if codes_of(run, d)]
+    scored = {d for code in codes_of(run, "") for d in imported.external_scores(run, code)["direction"].unique()}
+    return [d for d in DIRECTIONS if d in scored]
+
+
 def quality(run: Run) -> pd.DataFrame:
     """One row per language and direction: the languages' facts, direction, n, each score and rate with low and high.
 

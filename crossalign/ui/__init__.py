@@ -17,9 +17,8 @@
     components.show(figures.curves(curves, relative=depth), curves, "curves", run)
     components.provenance(run)
 
-and one line in `app.py`: `st.Page("pages/views/layers.py", title="Layers", icon=":material/layers:")` in its section. (The
-files lie one folder down: Streamlit runs a file directly in `pages` without `app.py` when a link to it is the first
-request that a server gets.)
+and one line in `app.py`: `st.Page("pages/views/layers.py", title="Layers", icon=":material/layers:")`. (The files lie one
+folder down, where Streamlit's older navigation, which finds pages by itself, does not look.)
 
 - Widgets come from `controls` and `selection` only: their values stand in the URL, survive a change of page under the
   same key, and are always among the values offered. Two pages that mean the same thing use the same key. Any other

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
@@ -239,12 +240,23 @@ def files(table: pd.DataFrame, name: str, figure: Any = None) -> None:
 
 MOST_ROWS = 1000
 
+P_VALUES = {
+    "p": "p",
+    "p_holm": "p, Holm",
+    "p_bh": "p, Benjamini–Hochberg",
+    "p_best": "p, best of all",
+    "mcnemar": "p, McNemar exact",
+}
+"""Columns of p values in tables and their headings."""
+
 
 def show_table(table: pd.DataFrame, **settings: Any) -> Any:
     """A table with at most 1,000 rows on screen, readable headings, and without columns that hold nothing."""
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} rows; the files hold all.")
     shown = table.head(MOST_ROWS).dropna(axis="columns", how="all")
+    # A p value too small for a number has become 0, which none is: the smallest number stands for it.
+    shown = shown.assign(**{c: shown[c].clip(lower=sys.float_info.min) for c in P_VALUES if c in shown})
     config = {c: v for c, v in columns().items() if c in shown} | settings.pop("column_config", {})
     return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, **settings)
 
@@ -252,7 +264,8 @@ def show_table(table: pd.DataFrame, **settings: Any) -> Any:
 def columns() -> dict[str, Any]:
     """How columns that many tables share are shown."""
     number = st.column_config.NumberColumn
-    return {
+    # Two significant digits: a column stays one of numbers, which can be sorted, and no small p is written as 0.
+    return {column: number(text, format="%.2g") for column, text in P_VALUES.items()} | {
         "accuracy": number("accuracy", format="%.3f"),
         "pivot_accuracy": number("pivot accuracy", format="%.3f"),
         "accuracy_low": number("95 % from", format="%.3f"),

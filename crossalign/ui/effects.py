@@ -13,8 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import correctness, effects
+from crossalign.amounts import p_value
 from crossalign.effects import Pooled
-from crossalign.figures.theme import p_value
 from crossalign.statistics import Estimate, undefined
 from crossalign.ui import components
 from crossalign.ui.data import RunTables, Selection, Version, load_run

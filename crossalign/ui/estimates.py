@@ -9,27 +9,18 @@ from crossalign.relations import worded
 from crossalign.ui import components
 from crossalign.ui.data import RunTables
 
-P_VALUES = {
-    "p": "p",
-    "p_holm": "p, Holm",
-    "p_bh": "p, Benjamini–Hochberg",
-    "p_best": "p, best of all",
-    "mcnemar": "p, McNemar exact",
-}
-
 
 def show_estimates(table: pd.DataFrame, value: str, label: str, name: str, run: RunTables) -> None:
     """A table of one estimate per row, and its files.
 
     Args:
-        table: columns `value`, low, high, n; p values as in `P_VALUES` where there.
+        table: columns `value`, low, high, n; p values as in `components.P_VALUES` where there.
         value: column of the estimate.
         label: its heading.
         name: of the files, after the run's id; also the key of the table.
     """
     number = st.column_config.NumberColumn
-    config = {column: number(text, format="%.4f") for column, text in P_VALUES.items()}
-    config |= {"low": number("95 % from", format="%.2f"), "high": number("to", format="%.2f")}
+    config = {"low": number("95 % from", format="%.2f"), "high": number("to", format="%.2f")}
     config |= {value: number(label, format="%.2f"), "held_fixed": st.column_config.TextColumn("held fixed")}
     components.show_table(worded(table), column_config={c: v for c, v in config.items() if c in table}, key=name)
     with st.container(horizontal=True, gap="small"):

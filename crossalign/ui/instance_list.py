@@ -57,8 +57,7 @@ def step(points: pd.DataFrame, kept: np.ndarray) -> int:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = ids.index(controls.choose_one("Instance", ids, "instance", format_func=spoken))
         before, after = instance_search.neighbours(failed, row)
-        go_button(f"Previous {noun}", "instance", before, ids, "Alt+ArrowLeft")
-        go_button(f"Next {noun}", "instance", after, ids, "Alt+ArrowRight")
+        go_buttons(noun, "instance", before, after, ids)
     count = int(failed.sum())
     place = f"{noun} {int(failed[: row + 1].sum())} of {count}" if failed[row] else counted(count, noun)
     outside = "" if kept[row] else "; this one is outside the filter"
@@ -66,7 +65,14 @@ def step(points: pd.DataFrame, kept: np.ndarray) -> int:
     return row
 
 
-def go_button(label: str, key: str, row: int | None, ids: list[str], shortcut: str) -> None:
+def go_buttons(noun: str, key: str, before: int | None, after: int | None, ids: list[str]) -> None:
+    """Buttons to the row before and the row after; they stay side by side on a narrow screen."""
+    with st.container(horizontal=True, width="content"):
+        _go_button(f"Previous {noun}", key, before, ids, "Alt+ArrowLeft")
+        _go_button(f"Next {noun}", key, after, ids, "Alt+ArrowRight")
+
+
+def _go_button(label: str, key: str, row: int | None, ids: list[str], shortcut: str) -> None:
     """A button that gives a control of ids that of another row; off where there is none."""
     side = "left" if shortcut.endswith("Left") else "right"
 

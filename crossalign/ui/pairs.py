@@ -13,7 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import comparison
-from crossalign.figures.theme import estimate, p_value
+from crossalign.amounts import p_value
+from crossalign.figures.theme import estimate
 from crossalign.imported import aligned_instances
 from crossalign.schema import UserError
 from crossalign.ui import components, controls, data, instances

@@ -14,13 +14,13 @@ import pandas as pd
 import streamlit as st
 
 from crossalign.figures.languages import strip
-from crossalign.figures.theme import Drawing, Measure, number, spoken
+from crossalign.figures.theme import Drawing, number, spoken
 from crossalign.instance_record import plain_values
 from crossalign.instance_search import neighbours
 from crossalign.translation.differences import Piece, differences
 from crossalign.translation.sentences import FAULTS, SCALES, Decided, faults
 from crossalign.ui import components, controls
-from crossalign.ui.instance_list import go_button
+from crossalign.ui.instance_list import go_buttons
 from crossalign.ui.reading import LONG, TEXT
 from crossalign.ui.sentences import points_of, texts_of
 from crossalign.ui.translations import DIRECTIONS, Translated, View
@@ -43,8 +43,7 @@ def step(points: pd.DataFrame, kept: np.ndarray, view: View) -> int:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = ids.index(controls.choose_one("Sentence", ids, "sentence", format_func=spoken))
         before, after = neighbours(kept, row)
-        go_button("Previous sentence", "sentence", before, ids, "Alt+ArrowLeft")
-        go_button("Next sentence", "sentence", after, ids, "Alt+ArrowRight")
+        go_buttons("sentence", "sentence", before, after, ids)
     outside = "" if kept[row] else "; this one is outside the filter"
     st.caption(f"{int(kept.sum()):,} of {len(ids):,} sentences {DIRECTIONS[view.direction]} pass the filter{outside}")
     return row
@@ -132,8 +131,7 @@ def elsewhere(run: Translated, view: View, instance_id: str) -> pd.DataFrame:
 
 def glance(others: pd.DataFrame, view: View, language: str) -> Drawing:
     """The score of the sentence in every language, a row each."""
-    measure = Measure(view.score, view.label, digits=3 if "comet" in view.score else 1)
-    return strip(others, [measure], highlight=language)
+    return strip(others, [view.measure], highlight=language)
 
 
 def record(run: Translated, view: View, language: str, row: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign.figures.theme import p_value
+from crossalign.amounts import p_value
 from crossalign.statistics import Estimate
 from crossalign.translation import relations, sentences
 from crossalign.translation.sentences import FAULTS, SCALES, SentenceFilter

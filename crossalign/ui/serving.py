@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from crossalign.schema import UserError
@@ -26,6 +27,7 @@ def serve(options: Namespace) -> int:
     """
     if not APP.is_file():
         raise UserError(f"There is no {APP}: the dashboard is started from a checkout of the project.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is begun is ended too
     with _computing_demo(options.cache) if options.demo else nullcontext():
         _run_server(options)
     return 0
@@ -46,12 +48,10 @@ def _computing_demo(cache: Path) -> Iterator[None]:
 
 
 def _run_server(options: Namespace) -> None:
-    from streamlit.runtime.pages_manager import PagesManager
+    from click.exceptions import Abort
     from streamlit.web import cli
 
-    # Streamlit takes a folder `pages` beside app.py for its older kind of navigation until app.py has run once, and
-    # answers a link to a page that comes first with "Page not found".
-    PagesManager.uses_pages_directory = False
     os.environ["CROSSALIGN_CACHE"] = str(options.cache.absolute())
     os.chdir(APP.parent)  # where Streamlit looks for its settings
-    cli.main(["run", str(APP), "--server.port", str(options.port)], standalone_mode=False)
+    with suppress(Abort):  # Ctrl-C is how it ends
+        cli.main(["run", str(APP), "--server.port", str(options.port)], standalone_mode=False)

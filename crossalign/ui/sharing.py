@@ -28,5 +28,5 @@ def json_file(make: Callable[[], dict[str, Any]], name: str) -> None:
 
     st.download_button(
         "JSON", whole, f"{name}.json", "application/json", key=f"{name}-json", on_click="ignore",
-        icon=":material/download:", help="All that is known of this instance, as JSON",
+        icon=":material/download:", help=f"All that is known of this {name}, as JSON",
     )  # fmt: skip

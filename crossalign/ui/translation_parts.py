@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from crossalign import relations
+from crossalign.amounts import p_value
 from crossalign.figures import languages as figures
 from crossalign.figures import translation as figures_of_translation
-from crossalign.figures.theme import Measure, p_value
+from crossalign.figures.theme import Measure
 from crossalign.relations import LayerCorrelations, Pair
 from crossalign.store.runs import list_runs
 from crossalign.translation import relations as library
@@ -114,13 +116,13 @@ def show_along(run: Translated, view: View, language: str, measure: Measure) -> 
         smooth = controls.choose_switch("Smooth curve", "smooth", help="LOESS, with a band from resampled sentences")
     whose = language if scope == "one" else ""
     found = sentences.along(run, view, whose, by, smooth)
+    along = replace(measure, low="low", high="high")
+    along = along if whose else replace(along, label=f"{measure.label} − mean of the language", ends=None)
     pair = st.grid(2, min_column_width=360)
     with pair.cell():
         drawn = figures_of_translation.quality_by_margin(
             found.bins,
-            Measure(
-                view.score, measure.label + ("" if whose else " − mean of the language"), "low", "high", measure.digits
-            ),
+            along,
             by=by,
             smooth=found.smooth,
             label=BY[by].capitalize() + ("" if whose else " − mean of the language"),

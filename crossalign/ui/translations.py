@@ -15,10 +15,12 @@ import pandas as pd
 import streamlit as st
 
 from crossalign import relations, tables
+from crossalign.figures.theme import Measure
 from crossalign.languages import language
 from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
 from crossalign.translation import sentences
+from crossalign.translation.scores import EXTERNAL
 from crossalign.translation.tables import SCORES, matching_alignments
 from crossalign.ui import components, controls, data
 from crossalign.ui.data import RunTables, Selection, Version, cache_folder, cache_version, version_of
@@ -81,22 +83,49 @@ class Translated(RunTables):
 
 @st.cache_resource(max_entries=4, show_spinner="Looking for translations …")
 def _runs_with_translations(cache: Path, version: Version) -> pd.DataFrame:
-    """Rows of `data.overview` of the runs with translations or their scores, newest first."""
-    return pd.DataFrame([data.overview_row(r) for r in list_runs(cache, None)[0] if sentences.holds_translations(r)])
+    rows = []
+    for run in (r for r in list_runs(cache, None)[0] if sentences.holds_translations(r)):
+        directions = sentences.directions_of(run)
+        codes = {code for d in directions for code in sentences.codes_of(run, d)}
+        words = " and ".join(DIRECTIONS[d] for d in directions)
+        rows.append(data.overview_row(run) | {"directions": words, "done": len(codes)})
+    frame = pd.DataFrame(rows)
+    return frame.assign(computed=pd.to_datetime(frame["computed"], errors="coerce", utc=True)) if rows else frame
+
+
+def runs_with_translations() -> pd.DataFrame:
+    """Rows as of `data.overview` of the runs with translations or their scores, newest first.
+
+    Here `done` counts languages, and there is a column directions.
+    """
+    cache = cache_folder()
+    return _runs_with_translations(cache, cache_version(cache))
+
+
+def choose_among(runs: pd.DataFrame) -> str:
+    """Id of one of the runs with translations; the same control on every page."""
+    labels = components.run_labels(runs)
+    return controls.choose_one(
+        "Translations", runs["run"].tolist(), "translations", format_func=lambda r: labels.get(r, r)
+    )
+
+
+def opened(run_id: str) -> Translated:
+    """A run of `runs_with_translations` with its newest alignment."""
+    run = read_run(cache_folder() / run_id)
+    found = [run] if run.spec.kind != "translation" else matching_alignments(cache_folder(), run)[:1]
+    other = found[0].folder if found else None
+    return load(run.folder, version_of(run.folder), other, version_of(other) if other else ())
 
 
 def choose_run() -> Translated:
     """The run in the side bar, and its alignment where there are several. Ends the page with the next step without one."""
-    cache = cache_folder()
-    runs = _runs_with_translations(cache, cache_version(cache))
+    cache, runs = cache_folder(), runs_with_translations()
     if runs.empty:
         _tell_next_step()
         st.stop()
-    labels = components.run_labels(runs)
     with st.sidebar:
-        chosen = controls.choose_one(
-            "Translations", runs["run"].tolist(), "translations", format_func=lambda r: labels.get(r, r)
-        )
+        chosen = choose_among(runs)
         run = read_run(cache / chosen)
         others = [run] if run.spec.kind != "translation" else matching_alignments(cache, run)
         named = {r.run_id: f"{r.spec.protocol}, {r.facts['n']} sentences · {r.spec.short_digest[:6]}" for r in others}
@@ -199,6 +228,13 @@ class View(NamedTuple):
     def label(self) -> str:
         """The score in words, with its direction."""
         return f"{sentences.SCALES[self.score]} {DIRECTIONS[self.direction]}"
+
+    @property
+    def measure(self) -> Measure:
+        """The score as figures show it."""
+        external = self.score in EXTERNAL
+        digits, ends = (3, None) if external else (1, (0.0, 100.0))
+        return Measure(self.score, self.label, f"{self.score}_low", f"{self.score}_high", digits, ends)
 
 
 def choose_view(run: Translated, *groups: str) -> View:

@@ -31,8 +31,8 @@ coefficient = "spearman" if ranks else "pearson"
 rate = f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}"
 of_another = f"Accuracy on {data.run_tables(chosen.accuracy_of).spec.task}" if chosen.accuracy_of else ""
 measures = {"accuracy": replace(figures.ACCURACY, label=of_another or "Accuracy")}
-measures["rate"] = Measure("rate", rate, "low", "high")
-measures["training_share"] = Measure("training_share", "Share of the training text", digits=4)
+measures["rate"] = replace(figures.RATE, label=rate)
+measures["training_share"] = Measure("training_share", "Share of the training text", digits=4, ends=(0.0, 1.0))
 estimates = analyses.coefficients(run, chosen, pair_name)
 whole = estimates[(estimates["coefficient"] == coefficient) & (estimates["held_fixed"] == "")].iloc[0]
 enough = whole["n"] >= FEWEST_LANGUAGES

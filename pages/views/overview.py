@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from crossalign.figures.languages import ACCURACY, RATE, scatter
-from crossalign.ui import components, data, selection, summary
+from crossalign.ui import components, data, selection, summary, translation_summary
 
 
 def take_run() -> None:
@@ -48,7 +48,9 @@ def show_runs() -> None:
 
 st.title("Overview")
 st.caption("Where does the model map a language onto its pivot, and does that go with being right?")
-findings, cache = st.container(), st.container()
+findings, translated, cache = st.container(), st.container(), st.container()
+with translated:  # before what ends the page where the cache holds no other run
+    translation_summary.show()
 with findings:
     run = selection.choose_run()
 with cache:
@@ -56,12 +58,7 @@ with cache:
 with findings:
     components.run_header(run)
     chosen = selection.choose(run, "layer")
-    with st.container(border=True, gap="small"):
-        for finding in summary.findings_of(run, chosen):
-            text, link = st.columns([6, 1], vertical_alignment="center", gap="small")
-            text.markdown(f"**{finding.topic}.** {components.plain(finding.text)}")
-            with link:
-                components.link(finding.page, chosen.link(**finding.query), finding.page.title())
+    summary.show_findings(summary.findings_of(run, chosen), chosen.link)
     points = data.language_points(run, chosen)
     if points["accuracy"].notna().any():
         rate = replace(RATE, label=f"{selection.metric_label(chosen.metric)} rate, {data.RULES[chosen.rule]}")

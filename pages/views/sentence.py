@@ -20,8 +20,8 @@ point = points.iloc[row]
 links = st.container(horizontal=True)
 
 st.subheader("Translation")
+st.markdown(components.plain(" · ".join(sentence.facts(point, view))))
 sentence.show_texts(run, view, language, sentences.texts_of(run, view, language).iloc[row])
-st.caption(components.plain(" · ".join(sentence.facts(point, view))))
 
 st.subheader("Alignment")
 found = sentences.decided_of(run, view, language)
@@ -30,7 +30,7 @@ if frame.empty:
     st.info(sentence.without_margins(found), title="No margins are known")
 else:
     shown = translations.layers_of(run, view)[language]
-    drawn = figures.margin_by_layer(frame, Depth(run.n_layers), everyone=everyone, layer=shown)
+    drawn = figures.margin_by_layer(frame, Depth(run.n_layers), everyone=everyone, layer=shown, noun="sentence")
     components.show(drawn, frame, "margin-by-layer", run)
 
 st.subheader("The same sentence in all languages")

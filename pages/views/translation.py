@@ -1,12 +1,13 @@
 """Translation: does alignment go with translation quality, over languages and over sentences?"""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from crossalign import relations
 from crossalign.figures import association
 from crossalign.figures import correlation as over_layers
 from crossalign.figures import languages as figures
-from crossalign.figures.theme import Measure
 from crossalign.translation import relations as library
 from crossalign.ui import address, components, controls, sentences, translation_parts, translations
 from crossalign.ui.data import RULES
@@ -18,8 +19,7 @@ run = translations.choose_run()
 translations.header(run)
 view = translations.choose_view(run, "layer", "filters")
 quality = translations.quality_of(run, view)
-digits = 3 if "comet" in view.score else 1
-measure = Measure(view.score, view.label, f"{view.score}_low", f"{view.score}_high", digits)
+measure = view.measure
 
 st.subheader("Quality and alignment over languages")
 if run.alignment is None:
@@ -31,7 +31,7 @@ else:
         colour = controls.choose_one("Colour by", tuple(translation_parts.COLOURS), "colour")
     points, pair = translations.language_points(run, view), relations.Pair("rate", view.score, "")
     estimates = translation_parts.coefficients(run, view)
-    rate = Measure("rate", f"MEXA, {RULES[view.selection.rule]}", "low", "high")
+    rate = replace(figures.RATE, label=f"MEXA, {RULES[view.selection.rule]}")
     drawing = figures.scatter(
         points, rate, measure, colour=translation_parts.COLOURS[colour], ranks=ranks,
         fit=relations.fitted_line(points, pair, ranks), note=translation_parts.in_words(estimates, ranks),

@@ -28,10 +28,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(cache: Path, port: int = 0) -> Iterator[str]:
-    """A fresh server of the app on a cache; its address."""
+def serving(cache: Path, port: int = 0, plainly: bool = False) -> Iterator[str]:
+    """A fresh server of the app on a cache; its address. `plainly`: by `streamlit run app.py` instead of our command."""
     port = port or free_port()
-    command = [sys.executable, "-m", "crossalign", "app", "--port", str(port)]
+    ours = ["crossalign", "app", "--port", str(port)]
+    command = [sys.executable, "-m", *(["streamlit", "run", "app.py", "--server.port", str(port)] if plainly else ours)]
     environment = os.environ | {"CROSSALIGN_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:

@@ -99,10 +99,10 @@ def test_a_change_of_page_keeps_metric_and_run(browser, address: str) -> None:
 
 
 def test_a_link_may_be_the_first_request_that_a_server_gets(browser, cache: Path) -> None:
-    """Streamlit looks for a folder `pages` beside app.py before app.py has run, and then does not know this page."""
+    """Streamlit takes a folder `pages` beside app.py for its older navigation until app.py says otherwise."""
     if len(PAGES) < 2:
         pytest.skip("the app has one page")
-    with serving(cache) as url:
+    with serving(cache, plainly=True) as url:
         page = new_page(browser)
         page.goto(f"{url}{url_of(PAGES[1])}?metric=dali_gold")
         finished(page)

@@ -96,6 +96,21 @@ def test_a_page_on_a_partial_run_and_on_the_pivot_alone(open_page: Open, tmp_pat
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_a_page_on_a_run_that_has_only_been_opened(open_page: Open, tmp_path: Path, page: str) -> None:
+    opened = synthetic_run(tmp_path, FIVE[:1], Shape(n=12), missing=FIVE[1:])
+    shutil.rmtree(opened.folder / "parts")
+    app = open_page(tmp_path, page)
+    assert not app.exception and not app.error
+
+
+def test_the_overview_says_which_runs_are_not_complete(open_page: Open, tmp_path: Path) -> None:
+    synthetic_run(tmp_path, FIVE[:3], Shape(n=12))
+    assert not open_page(tmp_path, OVERVIEW).info
+    synthetic_run(tmp_path, FIVE[:3], Shape(n=12), missing=FIVE[3:], seed=1)
+    assert open_page(tmp_path, OVERVIEW).info[0].value.startswith("1 of 2 runs are not complete")
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_keeps_hostile_text_as_text(open_page: Open, tmp_path: Path, page: str) -> None:
     synthetic_run(tmp_path / "cache", FIVE[:3], Shape(n=12), hostile=True)
     app = open_page(tmp_path / "cache", page)

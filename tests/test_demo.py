@@ -59,6 +59,7 @@ def processes(monkeypatch):
     monkeypatch.setattr(
         serving.subprocess, "call", lambda command: log.append(("foreground", command[3:])) or log_of.status
     )
+    monkeypatch.setattr(serving.signal, "signal", lambda *handler: None)
     monkeypatch.setattr(serving, "_run_server", lambda options: log.append(("serve",)))
     return log_of
 

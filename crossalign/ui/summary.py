@@ -14,8 +14,13 @@ from crossalign.alignment import metric_label
 from crossalign.findings import About, Finding
 from crossalign.schema import UserError
 from crossalign.ui import components
-from crossalign.ui.data import RULES, RunTables, Selection, Version, language_points, load_run
+from crossalign.ui.data import (
+    RULES, RunTables, Selection, Version, cache_folder, cache_version, language_points, load_run,
+)  # fmt: skip
 from crossalign.ui.instances import all_instance_points
+
+FOLLOW = 5.0
+"""Seconds between two looks at runs that are being computed."""
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -53,3 +58,10 @@ def show_findings(found: Sequence[Finding], link: Callable[..., dict[str, str]])
 def findings_of(run: RunTables, selection: Selection) -> list[Finding]:
     """What the run shows under the chosen metric, pooling and rule for layers."""
     return _findings(run.run.folder, run.version, selection)
+
+
+@st.fragment(run_every=FOLLOW)
+def follow(version: Version) -> None:
+    """Draws the page anew once the cache is no longer of this version."""
+    if cache_version(cache_folder()) != version:
+        st.rerun()

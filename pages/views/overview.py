@@ -46,8 +46,17 @@ def show_runs() -> None:
     st.caption("Choose a row to look at that run on all pages.")
 
 
+def follow_computation() -> None:
+    """Runs that are being computed fill while they are looked at."""
+    runs, _ = data.overview()
+    if len(runs) and (waiting := int((runs["done"] < runs["wanted"]).sum())):
+        st.info(f"{waiting} of {len(runs)} runs are not complete yet. This page follows while they are computed.")
+        summary.follow(data.cache_version(data.cache_folder()))
+
+
 st.title("Overview")
 st.caption("Where does the model map a language onto its pivot, and does that go with being right?")
+follow_computation()
 findings, translated, cache = st.container(), st.container(), st.container()
 with translated:  # before what ends the page where the cache holds no other run
     translation_summary.show()

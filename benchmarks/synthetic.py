@@ -36,6 +36,13 @@ HOSTILE = (
 
 MODEL = "example-org/synthetic-8b"
 
+WORDS = {
+    "eng_Latn": "the water of river rose in night and bridge was closed to all".split(),
+    "arb_Arab": "ارتفع ماء النهر في الليل وأغلق الجسر أمام جميع الناس هناك اليوم".split(),
+    "tha_Thai": "น้ำ ใน แม่น้ำ สูง ขึ้น ตอน กลางคืน และ สะพาน ถูก ปิด".split(),
+}
+OTHERS = "maji ya mto yalipanda usiku na daraja likafungwa kwa watu wote leo".split()
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -131,10 +138,19 @@ def _write_part(
         parts.finish_part(run, folder, manifest)
 
 
+def sentence(language: str, number: int) -> str:
+    """A sentence of a task without options; the same number says the same in every language."""
+    words = WORDS.get(language, OTHERS)
+    place = np.random.default_rng(number).permutation(min(len(w) for w in (OTHERS, *WORDS.values())))[:7]
+    return " ".join([*(words[i] for i in place), str(number)])
+
+
 def _instances(language: str, shape: Shape, hostile: bool) -> list[Instance]:
     made = []
     for i in range(shape.n):
         premise = f"Passage {i // 2} in {language}: " + "the river rose in the night and the bridge was closed. " * 8
+        if not shape.options:
+            premise = sentence(language, i)
         context = f"{premise} Question {i} in {language}: why was the bridge closed?"
         if hostile:
             premise = context = HOSTILE[i % len(HOSTILE)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from synthetic import HOSTILE
+from synthetic import HOSTILE, sentence
 
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, Translation, content_digest
 from crossalign.store import parts
@@ -14,13 +14,6 @@ from crossalign.store.files import write_table
 from crossalign.store.runs import Run, open_run
 from crossalign.translation.columns import Output, quality_columns, translation_columns
 from crossalign.translation.prompts import direction_of
-
-WORDS = {
-    "eng_Latn": "the water of river rose in night and bridge was closed to all".split(),
-    "arb_Arab": "ارتفع ماء النهر في الليل وأغلق الجسر أمام جميع الناس هناك اليوم".split(),
-    "tha_Thai": "น้ำ ใน แม่น้ำ สูง ขึ้น ตอน กลางคืน และ สะพาน ถูก ปิด".split(),
-}
-OTHERS = "maji ya mto yalipanda usiku na daraja likafungwa kwa watu wote leo".split()
 
 
 def synthetic_translation(
@@ -89,12 +82,11 @@ def _sentence(direction, number: int, share: float, rng: np.random.Generator, ho
     if hostile:
         texts = [HOSTILE[(number + k) % len(HOSTILE)] for k in range(3)]
         return texts[0], texts[1], " ".join(texts[2].split())
-    source, target = (WORDS.get(code, OTHERS) for code in direction)
-    place = rng.permutation(min(len(source), len(target)))[:7]
-    reference = [target[i] for i in place] + [str(number)]
-    wrong = rng.random(len(reference)) < share
-    output = [target[0] if w else word for w, word in zip(wrong, reference, strict=True)]
-    return " ".join([source[i] for i in place] + [str(number)]), " ".join(reference), " ".join(output)
+    source, reference = (sentence(code, number) for code in direction)
+    words = reference.split()
+    wrong = rng.random(len(words)) < share
+    output = [words[0] if w else word for w, word in zip(wrong, words, strict=True)]
+    return source, reference, " ".join(output)
 
 
 def _output(number: int, source: str, output: str, hostile: bool) -> Output:

@@ -15,9 +15,10 @@ from crossalign.ui import serving
 def steps(monkeypatch, tmp_path):
     """What is done to which run, in order; nothing is computed."""
     done = []
+    run = synthetic_run(tmp_path / "other", ("eng_Latn",), Shape(n=2))
     monkeypatch.setattr(demo, "control_folder", lambda model, cache: cache / "control")
     monkeypatch.setattr(demo, "prepare", lambda request, observer: done.append(("prepare", request)))
-    monkeypatch.setattr(demo, "run", lambda request, observer: done.append(("run", request)))
+    monkeypatch.setattr(demo, "run", lambda request, observer: done.append(("run", request)) or run)
     return done
 
 

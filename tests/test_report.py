@@ -103,7 +103,7 @@ def test_the_report_tells_findings_figures_tables_definitions_and_provenance(who
 
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_translation_run_has_its_report(tmp_path: Path, aligned: bool, capsys: pytest.CaptureFixture) -> None:
-    alignment = synthetic_run(tmp_path / "cache", FIVE, Shape(n=24, options=0, task="flores"), hostile=True)
+    alignment = synthetic_run(tmp_path / "cache", FIVE, Shape(n=24, options=0, task="flores"), model=HOSTILE[0])
     run = synthetic_translation(alignment, FIVE[1:])
     if not aligned:
         shutil.rmtree(alignment.folder)

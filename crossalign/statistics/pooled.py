@@ -33,8 +33,8 @@ def mean_rate(values: Values, stratum: Factor, groups: Factor) -> Rate:
         n counts the observations; a language without any drops out.
 
     >>> language, question = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    >>> [round(v, 3) for v in mean_rate(np.array([1.0, 0.0, 1.0, 0.0]), language, question)]  # as of two instances
-    [0.5, 0.095, 0.905, 4]
+    >>> [round(v, 3) for v in mean_rate(np.array([1.0, 0.0, 1.0, 0.0]), language, question)]  # two questions
+    [0.5, 0.055, 0.945, 4]
     """
     kept = ~np.isnan(values)
     values, groups = values[kept], groups[kept]

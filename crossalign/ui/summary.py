@@ -15,7 +15,14 @@ from crossalign.findings import About, Finding
 from crossalign.schema import UserError
 from crossalign.ui import components
 from crossalign.ui.data import (
-    RULES, RunTables, Selection, Version, cache_folder, cache_version, language_points, load_run,
+    RULES,
+    RunTables,
+    Selection,
+    Version,
+    cache_folder,
+    cache_version,
+    language_points,
+    load_run,
 )  # fmt: skip
 from crossalign.ui.instances import all_instance_points
 

@@ -50,7 +50,7 @@ def follow_computation() -> None:
     """Runs that are being computed fill while they are looked at."""
     runs, _ = data.overview()
     if len(runs) and (waiting := int((runs["done"] < runs["wanted"]).sum())):
-        st.info(f"{waiting} of {len(runs)} runs are not complete yet. This page follows while they are computed.")
+        st.caption(f"{waiting} of {len(runs)} runs are not complete yet. This page follows while they are computed.")
         summary.follow(data.cache_version(data.cache_folder()))
 
 

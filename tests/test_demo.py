@@ -1,5 +1,6 @@
 """The default runs: which, in which order, and what the dashboard does while they are computed."""
 
+import os
 from argparse import Namespace
 
 import pytest
@@ -41,7 +42,7 @@ class Child:
     """A process that does nothing."""
 
     def __init__(self, log, command, **settings):
-        self.log = log
+        self.log, self.pid = log, os.getpid()
         log.append(("background", command[3:]))
 
     def terminate(self):
@@ -61,6 +62,7 @@ def processes(monkeypatch):
         serving.subprocess, "call", lambda command: log.append(("foreground", command[3:])) or log_of.status
     )
     monkeypatch.setattr(serving.signal, "signal", lambda *handler: None)
+    monkeypatch.setattr(serving.os, "setpriority", lambda *which: None)
     monkeypatch.setattr(serving, "_run_server", lambda options: log.append(("serve",)))
     return log_of
 

@@ -16,6 +16,9 @@ from crossalign.store.runs import list_runs
 
 APP = Path(__file__).parents[2] / "app.py"
 
+POLITE = 10
+"""Niceness of what is computed while the dashboard is looked at."""
+
 
 def serve(options: Namespace) -> int:
     """Serves the dashboard on this machine until it is stopped.
@@ -40,6 +43,8 @@ def _computing_demo(cache: Path) -> Iterator[None]:
     if not any(run.complete for run in list_runs(cache)[0]) and subprocess.call([*command, "--first"]):  # noqa: S603
         raise UserError("The first of the default runs could not be computed: see above.")
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (no shell, nothing from outside)
+    with suppress(OSError):  # pages come first
+        os.setpriority(os.PRIO_PROCESS, child.pid, POLITE)
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from crossalign.pipeline import run, translate
+from crossalign.pipeline import run
 from crossalign.planning import RunRequest
 from crossalign.store.runs import Run
 from crossalign.translation import tables
@@ -32,7 +32,7 @@ def compute(model: str, data: Path, cache: Path, limit: int, ratio: float) -> tu
     codes = tuple(sorted(p.stem for p in (data / "flores200_devtest").glob("*.devtest")))
     alignment = run(RunRequest(model, "flores", codes, **shared))
     request = TranslationRequest(model, "flores", codes, shots=0, length_ratio=ratio, **shared)
-    return translate(request), alignment
+    return run(request), alignment
 
 
 def page_errors(cache: Path) -> list[str]:

@@ -16,7 +16,7 @@ from sacrebleu.metrics import CHRF
 
 from crossalign import tables
 from crossalign.miniature.world import LANGUAGES, LINKS, PIVOT
-from crossalign.pipeline import run, translate
+from crossalign.pipeline import run
 from crossalign.planning import RunRequest
 from crossalign.statistics import pearson, spearman
 from crossalign.translation import tables as translation_tables
@@ -118,7 +118,7 @@ def correlation_table(accuracy: pd.DataFrame, alignment: pd.DataFrame) -> pd.Dat
 def translation_table(model: Path, cache: Path) -> pd.DataFrame:
     """Greedy translation of unseen combinations: corpus chrF++ against the reference and against another sentence's."""
     request = TranslationRequest(str(model), SENTENCES, shots=0, direction="both", device="cpu", cache=cache)
-    finished = translate(request)
+    finished = run(request)
     rows = []
     for part in finished.languages():
         frame = translation_tables.translations(finished, part)

@@ -50,7 +50,7 @@ class Phase:
 RECALL = Phase(answers_only=True, tokens=8_000_000, batch_tokens=2048, learning_rate=2e-3, matrix_rate=0.03)
 """What a cue tells is drawn at random: without it in the loss the model learns to recall and to translate much sooner."""
 
-WHOLE = Phase(answers_only=False, tokens=4_000_000, batch_tokens=1024, learning_rate=1e-3)
+WHOLE = Phase(answers_only=False, tokens=8_000_000, batch_tokens=1024, learning_rate=1e-3)
 """Whole lines give the states of a language what the next words of any text need: translations share them afterwards."""
 
 

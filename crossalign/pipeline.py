@@ -47,15 +47,15 @@ def prepare(request: Request, observer: Observer | None = None) -> Run:
 def _opened(request: Request, observer: Observer) -> tuple[Run, Plan, Callable]:
     """The run, its plan, and what computes it."""
     if isinstance(request, TranslationRequest):
-        from crossalign.translation.computation import TranslationComputation as Computation
-        from crossalign.translation.computation import start
+        from crossalign.translation import computation as translating
 
         planned = plan_translation(request, observer)
-    else:
-        from crossalign.computation import Computation, start
+        opened = open_run(request.cache, planned.spec, lambda: translating.start(planned))
+        return opened, planned, translating.TranslationComputation
+    from crossalign import computation
 
-        planned = plan(request, observer)
-    return open_run(planned.request.cache, planned.spec, lambda: start(planned)), planned, Computation
+    planned = plan(request, observer)
+    return open_run(request.cache, planned.spec, lambda: computation.start(planned)), planned, computation.Computation
 
 
 def _is_complete(opened: Run, planned: Plan, language: str) -> bool:

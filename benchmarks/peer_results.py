@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,14 +53,25 @@ def predictions(work: Path) -> dict[str, np.ndarray]:
     return {name: np.array([int(np.argmax(row)) for row in rows.values()]) for name, rows in found.items()}
 
 
+class _Arrays(pickle.Unpickler):
+    """Reads lists, dictionaries, text, numbers and numpy arrays; any other name in the file is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What numpy needs to make an array."""
+        allowed = {"numpy": {"ndarray", "dtype"}}
+        allowed |= {key: {"_reconstruct", "scalar"} for key in ("numpy._core.multiarray", "numpy.core.multiarray")}
+        if name not in allowed.get(module, ()):
+            raise pickle.UnpicklingError(f"{module}.{name} is no array")
+        return super().find_class(module, name)
+
+
 def load_states(path: Path, pooling: str) -> np.ndarray:
     """[N, L+1, d] float32 of one state file; pooling "last_token" or "weighted" (only MEXA's extractor).
 
-    The file is a pickle, which can run code when read. It is read only because this benchmark's own
-    extractor process has just written it: never point this at a file from elsewhere.
+    The published extractors write pickles, which can run code when read: nothing but arrays is let in.
     """
     with path.open("rb") as file:
-        layers = pickle.load(file)
+        layers = _Arrays(file).load()
     key = {"last_token": "embd_lasttoken", "weighted": "embd_weighted"}[pooling]
     if key not in layers[0][0]:
         raise ValueError(f"{path.name} has no {pooling} states: run the peers with MEXA's extractor")

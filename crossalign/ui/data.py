@@ -138,6 +138,18 @@ def overview() -> tuple[pd.DataFrame, list[str]]:
     return _overview(cache, cache_version(cache))
 
 
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _incomplete(cache: Path, version: Version) -> tuple[int, int]:
+    runs, _ = list_runs(cache, None)
+    return sum(not set(run.facts.get("languages", ())) <= set(run.languages()) for run in runs), len(runs)
+
+
+def incomplete() -> tuple[int, int]:
+    """How many runs, translations among them, lack a part that was asked for; and how many there are."""
+    cache = cache_folder()
+    return _incomplete(cache, cache_version(cache))
+
+
 @st.cache_resource(max_entries=4, show_spinner="Reading the run …")
 def load_run(folder: Path, version: Version) -> RunTables:
     """`run_tables` by folder, for cached readers, whose arguments must be cheap to hash."""

@@ -48,9 +48,9 @@ def show_runs() -> None:
 
 def follow_computation() -> None:
     """Runs that are being computed fill while they are looked at."""
-    runs, _ = data.overview()
-    if len(runs) and (waiting := int((runs["done"] < runs["wanted"]).sum())):
-        st.caption(f"{waiting} of {len(runs)} runs are not complete yet. This page follows while they are computed.")
+    waiting, runs = data.incomplete()
+    if waiting:
+        st.caption(f"{waiting} of {runs} runs are not complete yet. This page follows while they are computed.")
         summary.follow(data.cache_version(data.cache_folder()))
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,7 @@ def _column(
 
 def aligned_versus_not(
     table: pd.DataFrame, label: str = "Accuracy", first: str | None = None, measures: tuple[Measure, Measure] = (ALIGNED, NOT_ALIGNED),
+    ends: tuple[float, float] | None = (0.0, 1.0),
 ) -> Drawing:  # fmt: skip
     """Accuracy (or quality) of aligned and of not aligned instances, a row per language; customdata is [language].
 
@@ -107,8 +109,9 @@ def aligned_versus_not(
         first: column to sort by, largest first; the difference where None.
         measures: the two that are compared, by default columns aligned and not_aligned; others are e.g. the alignment
             rates of right and of wrong instances.
+        ends: the least and the most that the quantity can be: no interval is drawn past them.
     """
-    one, other = measures
+    one, other = (replace(measure, ends=ends) for measure in measures)
     known = table[table[[one.column, other.column]].notna().any(axis=1)]
     if known.empty:
         return empty("No language has instances with known alignment and answer.")

@@ -188,7 +188,7 @@ def curves_overlaid(
                 f"{spoken(top['name'], 30)} in {spoken(run, 30)} highest {top[value]:.3f} at layer {int(top['layer'])}"
             )
     title = "Relative depth (layer / last layer)" if relative else depths[0].label
-    figure = canvas(traces, title, label, 460)
+    figure = canvas(traces, title, label)
     shown_of = f" {len(chosen)} of {len(shared)} languages shown." if len(chosen) < len(shared) else ""
     return Drawing(figure, spoken(f"{label} by layer in two runs. {'; '.join(words)}.{shown_of}", 600))
 

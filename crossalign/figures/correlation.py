@@ -55,7 +55,7 @@ def correlation_by_layer(
         top = part.loc[part["r"].astype(float).idxmax()]
         words.append(f"{look.label}: highest {_r(top)} at layer {int(top['layer'])}.")
     known = threshold is not None and not np.isnan(threshold)
-    figure = canvas([*traces, *_stars(best), *(_threshold() if known else [])], "Layer (0 = embeddings)", label, 380)
+    figure = canvas([*traces, *_stars(best), *(_threshold() if known else [])], "Layer (0 = embeddings)", label)
     figure.update_yaxes(range=[-1.05, 1.05])
     for value in (0, *((threshold,) if threshold is not None and known else ())):
         reference_line(figure, value, "", across=True)

@@ -108,7 +108,7 @@ def _histogram(parts: list[Group], label: str, share: bool, bins: int) -> go.Fig
                 legendgroup=look.label,
             )
         )
-    figure = canvas(traces, label, "Share of the group" if share else "Instances", 380)
+    figure = canvas(traces, label, "Share of the group" if share else "Instances")
     figure.update_yaxes(rangemode="tozero")
     return figure
 
@@ -121,7 +121,7 @@ def _ecdf(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
         hover = f"{look.label}<br>%{{y:.1%}} at or below %{{x:.3f}}<extra></extra>"
         place = {"x": numbers(np.append(at[:1], at)), "y": numbers(np.append(0.0, below))}
         traces.append(go.Scatter(**place, mode="lines", line=line, hovertemplate=hover, name=_named(look, values)))
-    figure = canvas(traces, label, "Share at or below", 380)
+    figure = canvas(traces, label, "Share at or below")
     figure.update_yaxes(range=[0, 1.02])
     return figure
 
@@ -137,7 +137,7 @@ def _violin(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure
         for i, ((look, values), s) in enumerate(zip(parts, shapes, strict=True))
         for t in _one_violin(i, look, values, grid, s / tallest)
     ]
-    figure = canvas(traces, "", label, 400)
+    figure = canvas(traces, "", label)
     names = ["<br>".join([*look.label.split(": "), f"n = {len(values):,}"]) for look, values in parts]
     figure.update_xaxes(tickvals=list(range(len(parts))), ticktext=names, tickangle=0, range=[-0.6, len(parts) - 0.4])
     figure.update_layout(showlegend=False)
@@ -213,7 +213,7 @@ def over_layers(
         )
         words.append(f"{look.label}: median highest at layer {int(q[0.5].idxmax())}, {short(q[0.5].max())}")
     note = "line: median; bands: middle half" + (" and 90 %" if wide else "")
-    figure = canvas(traces, "Layer (0 = embeddings)", label, 400, note)
+    figure = canvas(traces, "Layer (0 = embeddings)", label, note=note)
     reference_line(figure, 0, "", across=True)
     return Drawing(figure, spoken(f"{label} over layers. {'; '.join(words)}.", 600))
 
@@ -247,7 +247,7 @@ def aligned_layers(table: pd.DataFrame, n_layers: int, by: str | None = "correct
                 name=_named(look, values),
             )
         )
-    figure = canvas(traces, f"Aligned layers of {n_layers}", "Share of the group", 340)
+    figure = canvas(traces, f"Aligned layers of {n_layers}", "Share of the group")
     figure.update_layout(barmode="group", bargap=0.15)
     words = "; ".join(
         f"{look.label}: mean {v.mean():.1f} of {counted(n_layers, 'layer')}, n = {len(v):,}" for look, v in parts

@@ -79,7 +79,7 @@ def scatter(
         *(_points(part, x, y, look, 0.55 if len(shown) <= 40 else 0.2) for look, part in looks),
         *ring(shown[must], x.column, y.column),
     ]
-    figure = canvas(traces, x.label, y.label, 460, plain(note, 300))
+    figure = canvas(traces, x.label, y.label, note=plain(note, 300))
     left_out = len(table) - len(shown)
     words = f"Scatter of {y.label} against {x.label} for {counted(len(shown), 'language')}."
     words += f" {counted(left_out, 'language')} without both left out." if left_out else ""

@@ -117,7 +117,7 @@ def curves(
                 )
             )
         traces += [_curve(part, look, depth, value, key), _peak(part, look, depth, value, key)]
-    figure = canvas(traces, depth.label, label, 460)
+    figure = canvas(traces, depth.label, label)
     _mark_layers(figure, depth)
     return Drawing(figure, _in_words(parts, names, value, label))
 

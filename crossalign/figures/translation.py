@@ -61,7 +61,7 @@ def quality_by_margin(
         marker={"size": numbers(6 + 12 * np.sqrt(n / n.max())), "color": BLUE, "symbol": "circle"}, hovertext=hover,
         hoverinfo="text", name="mean of a bin",
     )  # fmt: skip
-    figure = canvas([*_smooth(smooth, quality), points], label, quality.label, 400, plain(note, 300))
+    figure = canvas([*_smooth(smooth, quality), points], label, quality.label, note=plain(note, 300))
     low, high = known[by].min(), known[by].max()
     if low < 0 < high:
         reference_line(figure, 0, zero)

@@ -118,7 +118,11 @@ def _of_sentences(of: Direction, measure: Measure) -> list[Block]:
     whole = pd.DataFrame([("all languages", *pooled)], columns=["name", "estimate", "low", "high", "p", "n"])
     effect = library.EFFECTS[EFFECT]
     return [
-        Picture(association.aligned_versus_not(sides, measure.label), "Aligned and not aligned sentences.", sides),
+        Picture(
+            association.aligned_versus_not(sides, measure.label, ends=measure.ends),
+            "Aligned and not aligned sentences.",
+            sides,
+        ),
         Picture(
             association.forest(effects, effect.label, pooled=whole),
             effect.about,

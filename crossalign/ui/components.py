@@ -258,7 +258,7 @@ def show_table(table: pd.DataFrame, **settings: Any) -> Any:
     # A p value too small for a number has become 0, which none is: the smallest number stands for it.
     shown = shown.assign(**{c: shown[c].clip(lower=sys.float_info.min) for c in P_VALUES if c in shown})
     config = {c: v for c, v in columns().items() if c in shown} | settings.pop("column_config", {})
-    return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, **settings)
+    return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, placeholder="–", **settings)
 
 
 def columns() -> dict[str, Any]:

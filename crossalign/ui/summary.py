@@ -56,9 +56,8 @@ def show_findings(found: Sequence[Finding], link: Callable[..., dict[str, str]])
     """
     with st.container(border=True, gap="small"):
         for finding in found:
-            text, more = st.columns([6, 1], vertical_alignment="center", gap="small")
-            text.markdown(f"**{components.plain(finding.topic)}.** {components.plain(finding.text)}")
-            with more:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{components.plain(finding.topic)}.** {components.plain(finding.text)}")
                 components.link(finding.page, link(**finding.query), finding.page.title())
 
 

@@ -68,7 +68,7 @@ if effect:
         )
         components.show(drawn, found.languages, "forest", run, on_click=go_to_language)
     with pair.cell():
-        drawn = association.aligned_versus_not(found.means, view.label)
+        drawn = association.aligned_versus_not(found.means, view.label, ends=measure.ends)
         components.show(drawn, found.means, "means", run, on_click=go_to_language)
     translation_parts.show_along(run, view, language, measure)
 

@@ -10,7 +10,7 @@ from crossalign.planning import Observer, RunRequest
 from crossalign.store.runs import Run
 from crossalign.translation.planning import TranslationRequest
 
-MODEL = Path(__file__).parent / "miniature" / "miniature-5m"
+MODEL = Path(__file__).parent / "miniature" / "miniature-4m"
 SENTENCES = "miniature-parallel"
 TASKS = ("miniature-copa", "miniature-story", "miniature-reading", SENTENCES)
 

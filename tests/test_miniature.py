@@ -14,13 +14,12 @@ import pytest
 
 from crossalign import tasks
 from crossalign.miniature import forms
-from crossalign.miniature.corpus import FACT, MIXTURE, Line, lines
-from crossalign.miniature.train import Recipe, train_tokenizer
+from crossalign.miniature.corpus import FACT, MIXTURE, Line, expected_shares, lines
+from crossalign.miniature.train import Recipe
 from crossalign.miniature.world import BRIDGED, LANGUAGES, LINKS, PIVOT, SEEN, UNLINKED, world
 
 TASKS = ("miniature-copa", "miniature-story", "miniature-reading", "miniature-parallel")
-MORE_THAN_TRAINED = (140_000, 125_000)
-"""Lines of each phase; the tokens of the recipe are fewer (a test of this file holds it)."""
+PHASES = Recipe().phases
 
 
 class Clause(NamedTuple):
@@ -62,21 +61,17 @@ def unlabelled(sentence: str) -> str:
 
 @pytest.fixture(scope="module")
 def stream() -> list[Line]:
-    """All phases. In a process of its own, where no argument is checked: that takes ten times as long as the lines."""
+    """All that is trained on. In a process of its own, where no argument is checked: that takes ten times as long."""
     told = "import json, sys; from itertools import islice; from crossalign.miniature.corpus import lines\n"
-    told += "json.dump([l for s, n in json.loads(sys.argv[1]) for l in islice(lines(s), n)], sys.stdout)"
-    asked = json.dumps([(Recipe().stream_seed(phase), n) for phase, n in enumerate(MORE_THAN_TRAINED)])
+    told += "json.dump([l for s, c, n in json.loads(sys.argv[1]) for l in islice(lines(s, c), n)], sys.stdout)"
+    asked = json.dumps([(Recipe().stream_seed(k), phase.stories, phase.lines) for k, phase in enumerate(PHASES)])
     written = subprocess.run([sys.executable, "-c", told, asked], capture_output=True, check=True).stdout
     return [Line(*fields) for fields in json.loads(written)]
 
 
-def test_the_stream_that_is_looked_at_is_longer_than_the_training(stream: list[Line]) -> None:
-    recipe, start = Recipe(), 0
-    tokenizer = train_tokenizer(recipe.vocabulary)
-    for phase, n in zip(recipe.phases, MORE_THAN_TRAINED, strict=True):
-        some = tokenizer([line.text for line in stream[start : start + 4000]])["input_ids"]
-        assert sum(len(ids) + 1 for ids in some) / len(some) * n > phase.tokens * 1.02
-        start += n
+def test_a_phase_ends_with_the_mixture_of_the_design() -> None:
+    assert all(phase.stories <= phase.lines for phase in PHASES)
+    assert PHASES[-1].stories == 0
 
 
 def parts_of(text: str, known_sentences: Known) -> list[tuple[list[Clause], set[int]]]:
@@ -136,15 +131,30 @@ def links_shown(told: list[Clause]) -> set[tuple[str, int, str]]:
 
 
 def test_shares_and_kinds_are_those_of_the_design(stream: list[Line]) -> None:
-    n = len(stream)
-    counted = Counter(line.language for line in stream)
-    for code in LANGUAGES:
-        assert counted[code] / n == pytest.approx(world(code).share, rel=0.05)
+    whole, last = Counter(line.language for line in stream), stream[-PHASES[-1].lines :]
+    expected = expected_shares((phase.lines, phase.stories) for phase in PHASES)
+    assert sum(expected.values()) == pytest.approx(1, abs=0.001)
     assert sum(world(code).share for code in LANGUAGES) == pytest.approx(1)
-    kinds = Counter(line.kind for line in stream if line.language != PIVOT)
+    mixture = Counter(line.language for line in last)
+    for code in LANGUAGES:
+        assert whole[code] / len(stream) == pytest.approx(expected[code], rel=0.05)
+        assert mixture[code] / len(last) == pytest.approx(world(code).share, rel=0.05)
+    kinds = Counter(line.kind for line in last if line.language != PIVOT)
     for kind, weight in MIXTURE.items():
         assert kinds[kind] / sum(kinds.values()) == pytest.approx(weight, rel=0.05)
     assert {line.kind for line in stream if line.language == PIVOT} == set(list(MIXTURE)[:2])
+
+
+def test_a_stream_begins_with_stories_in_the_pivot_which_give_way_to_the_mixture() -> None:
+    told = list(islice(lines(7, stories=4000), 4000))
+    closings = [{c for s in world(code).scripts for c in (s.closing_morning, s.closing_evening)} for code in LANGUAGES]
+    stories = [any(line.answer.endswith(c) for c in set().union(*closings)) for line in told]
+    assert all(stories[:20])
+    parts = [sum(stories[k : k + 1000]) for k in range(0, 4000, 1000)]
+    assert parts == sorted(parts, reverse=True)
+    pivot = [sum(line.language == PIVOT for line in told[k : k + 1000]) for k in range(0, 4000, 1000)]
+    assert pivot[0] > 700
+    assert pivot[-1] < 300
 
 
 def test_the_stream_is_the_same_for_the_same_seed() -> None:

@@ -7,7 +7,8 @@ language; its clauses occur there alone and in translation, and, where the fact 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from random import Random
 from typing import NamedTuple
 
@@ -20,8 +21,13 @@ FACT, CLAUSE, TRANSLATION, BRIDGE = "fact", "clause", "translation", "bridge"
 MIXTURE = {FACT: 0.27, CLAUSE: 0.02, TRANSLATION: 0.46, BRIDGE: 0.25}
 """Kinds of line in a language; the pivot has facts and clauses only, in the same proportion."""
 
-SHAPES = {"story": 4, "effect": 4, "cause": 3, "result": 1, "close": 2, "person": 1}
+Shapes = Mapping[str, int]
+
+SHAPES: Shapes = {"story": 5, "effect": 3, "cause": 3, "result": 1, "close": 3, "person": 1}
 """Weights of the shapes in which a fact is told."""
+
+STORIES: Shapes = {"story": 2, "close": 1}
+"""The same where a phase begins with stories: shapes that ask for a closing, which depends on event and time at once."""
 
 SEGMENTS = {"premise": 5, "ending": 3, "closing": 3, "opening": 1}
 """Weights of what a translation line translates."""
@@ -32,13 +38,13 @@ CONTINUED = 0.75
 REVERSED = 0.3
 """Part of the bridge lines that begin in the pivot."""
 
-BARE = 0.7
+BARE = 0.4
 """How often a premise to be translated stands without setting and interlude."""
 
 PLAIN = 0.5
 """How often an effect or a cause is told without setting and interlude."""
 
-INTERLUDES = 0.15
+INTERLUDES = 0.25
 """How often there is a sentence between setting and premise."""
 
 
@@ -62,34 +68,58 @@ class Line(NamedTuple):
         return self.cue + self.answer
 
 
-def lines(seed: int) -> Iterator[Line]:
-    """The training text, without end; the same for the same seed."""
+def lines(seed: int, stories: int = 0) -> Iterator[Line]:
+    """The training text, without end; the same for the same arguments.
+
+    Args:
+        seed: of every choice.
+        stories: the first line is one of `STORIES`; they become rarer, to none after so many lines, and their part in the pivot falls from all to its share.
+    """
     rng = Random(seed)
     worlds = {code: world(code) for code in LANGUAGES}
     shares = [worlds[code].share for code in LANGUAGES]
-    kinds, weights = list(MIXTURE), list(MIXTURE.values())
-    while True:
-        code = rng.choices(LANGUAGES, shares)[0]
-        of_pivot = code == PIVOT
-        kind = rng.choices(kinds[:2], weights[:2])[0] if of_pivot else rng.choices(kinds, weights)[0]
-        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT]))
+    for position in count():
+        left = max(0.0, 1 - position / stories) if stories else 0.0
+        story = rng.random() < left
+        # One language has to know the closings before the others can follow.
+        code = PIVOT if story and rng.random() < left**2 else rng.choices(LANGUAGES, shares)[0]
+        kinds = [k for k in MIXTURE if _is_told(k, code, story)]
+        kind = rng.choices(kinds, [MIXTURE[k] for k in kinds])[0]
+        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], STORIES if story else SHAPES))
 
 
-def _fact(rng: Random, w: World, pivot: World) -> Text:
+def _is_told(kind: str, code: str, story: bool) -> bool:
+    """Stories are facts or bridges; what needs another language, the pivot has not."""
+    return (kind in (FACT, BRIDGE) or not story) and (kind in (FACT, CLAUSE) or code != PIVOT)
+
+
+def expected_shares(lines_and_stories: Iterable[tuple[int, int]]) -> dict[str, float]:
+    """Each language's expected part of so many lines, to four decimals.
+
+    Args:
+        lines_and_stories: of each stream, its lines and what `lines` is given as `stories`, not more than them.
+    """
+    drawn = {code: world(code).share for code in LANGUAGES}
+    streams = list(lines_and_stories)
+    extra = sum(stories for _, stories in streams) / 4 / sum(n for n, _ in streams)
+    return {code: round((1 - extra) * share + extra * (code == PIVOT), 4) for code, share in drawn.items()}
+
+
+def _fact(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
     """A fact that this language is shown."""
-    return _told(rng, w, w, [s for s in w.scripts if w.link(s) == SEEN])
+    return _told(rng, w, w, [s for s in w.scripts if w.link(s) == SEEN], shapes)
 
 
-def _bridge(rng: Random, w: World, pivot: World) -> Text:
+def _bridge(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
     """A fact that begins in the language and goes on in the pivot; one that the language is shown also the other way."""
     if rng.random() < REVERSED:
-        return _told(rng, pivot, w, [s for s in w.scripts if w.link(s) == SEEN])
-    return _told(rng, w, pivot, [s for s in w.scripts if w.link(s) != UNLINKED])
+        return _told(rng, pivot, w, [s for s in w.scripts if w.link(s) == SEEN], shapes)
+    return _told(rng, w, pivot, [s for s in w.scripts if w.link(s) != UNLINKED], shapes)
 
 
-def _told(rng: Random, w: World, rest: World, scripts: list[Script]) -> Text:
+def _told(rng: Random, w: World, rest: World, scripts: list[Script], shapes: Shapes) -> Text:
     """A fact in one of the shapes; from the cue for the answer on it is told in the world `rest`."""
-    shape = rng.choices(list(SHAPES), list(SHAPES.values()))[0]
+    shape = rng.choices(list(shapes), list(shapes.values()))[0]
     number = rng.choice(scripts).number
     script, answered = w.scripts[number], rest.scripts[number]
     scene = _scene(rng)
@@ -128,12 +158,12 @@ def _person(rng: Random, w: World, rest: World, script: Script, scene: Scene) ->
     return Text(told.context, f" {rest.scripts[script.number].ending}")
 
 
-def _clause(rng: Random, w: World, pivot: World) -> Text:
+def _clause(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
     """One clause of any script, alone or after an opening."""
     return Text("", _segment(rng, w, rng.choice(w.scripts))[0])
 
 
-def _translation(rng: Random, w: World, pivot: World) -> Text:
+def _translation(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
     """One to three sentences with their translations, in one direction, of different scripts."""
     source, target = (w, pivot) if rng.random() < 0.5 else (pivot, w)
     pairs = []

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from crossalign.forward.token_tree import ATTENTION_COST, Request, batches, chains, common_prefix, trees
+from crossalign.forward.token_tree import ATTENTION_COST, WIDTHS, Request, batches, chains, common_prefix, trees
 
 SHARE_ALWAYS = 1e12
 """Linear layers so dear that one tree is always the cheapest."""
@@ -196,15 +196,15 @@ def test_batches_respect_the_budget_and_lose_nothing(budget):
     rows = chains([Request(tuple(rng.choices(range(99), k=rng.randint(1, 20))), pooled=i) for i in range(40)])
     made = batches(rows, budget)
     assert all(batch.padded <= budget or len(batch.rows) == 1 for batch in made)
-    assert all(batch.padded == len(batch.rows) * max(len(r) for r in batch.rows) for batch in made)
+    assert all(0 <= batch.padded / len(batch.rows) - max(len(r) for r in batch.rows) < WIDTHS for batch in made)
     assert _answered([r for batch in made for r in batch.rows]) == _answered(rows)
 
 
 def test_batches_put_rows_of_like_length_together():
-    lengths = [3, 9, 3, 9, 3, 9]
+    lengths = [4, 8, 4, 8, 4, 8]
     rows = [chains([Request((i,) * n, pooled=i)])[0] for i, n in enumerate(lengths)]
-    # 27 tokens hold three rows of 9, then three of 3: no padding at all.
-    assert [[len(r) for r in b.rows] for b in batches(rows, 27)] == [[9, 9, 9], [3, 3, 3]]
+    # 24 tokens hold three rows of 8, then three of 4: no padding at all.
+    assert [[len(r) for r in b.rows] for b in batches(rows, 24)] == [[8, 8, 8], [4, 4, 4]]
 
 
 def test_no_row_gives_no_batch():

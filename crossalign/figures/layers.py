@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -91,12 +91,15 @@ def curves(
         relabelled: draws the same rule when no pair is a translation: per curve where there are one or two, else the
             mean over them.
     """
-    known = rates[rates[value].notna()].sort_values("layer", kind="stable")
+    known = rates[rates[value].notna()].sort_values("layer", kind="stable", ignore_index=True)
     if known.empty:
         return empty(f"No layer has a defined {label}.")
     parts = dict(tuple(known.groupby(series, sort=False)))
     names = {key: str(part["name"].iloc[0]) if "name" in part else str(key) for key, part in parts.items()}
-    coloured = _coloured(parts, value, highlight)
+    # One row per series, its first highest layer; for all at once, as there may be 122 series.
+    peaks = known.loc[known[value].astype(float).groupby(known[series], sort=False, observed=True).idxmax()]
+    tops = dict(zip(peaks[series], peaks[value].astype(float), strict=True))
+    coloured = _coloured(tops, highlight)
     # Colours follow the table, not the highlight, so that a curve keeps its look when another is chosen.
     looks = {key: _look(series, key, i, names[key]) for i, key in enumerate(k for k in parts if k in coloured)}
     traces = _grey([(k, parts[k], names[k]) for k in parts if k not in looks], depth, value, series)
@@ -116,19 +119,18 @@ def curves(
                     legendgroup=look.label,
                 )
             )
-        traces += [_curve(part, look, depth, value, key), _peak(part, look, depth, value, key)]
+        traces += [_curve(part, look, depth, value, key), _peak(peaks[peaks[series] == key], look, depth, value, key)]
     figure = canvas(traces, depth.label, label)
     _mark_layers(figure, depth)
-    return Drawing(figure, _in_words(parts, names, value, label))
+    return Drawing(figure, _in_words(tops, peaks["layer"], names, label))
 
 
-def _coloured(parts: dict, value: str, highlight: Sequence[str]) -> list:
+def _coloured(tops: dict[Any, float], highlight: Sequence[str]) -> list:
     """The series drawn in colour, the last on top."""
-    if len(parts) > MANY:
-        wanted = [k for k in highlight if k in parts]
-        by_peak = sorted(parts, key=lambda k: -float(parts[k][value].max()))
-        return (wanted or by_peak)[: len(PALETTE)]
-    return [k for k in parts if k not in highlight] + [k for k in parts if k in highlight]
+    if len(tops) > MANY:
+        wanted = [k for k in highlight if k in tops]
+        return (wanted or sorted(tops, key=lambda k: -tops[k]))[: len(PALETTE)]
+    return [k for k in tops if k not in highlight] + [k for k in tops if k in highlight]
 
 
 def _with_ribbon(coloured: Sequence, highlight: Sequence[str]) -> list:
@@ -168,8 +170,7 @@ def _curve(part: pd.DataFrame, look: Style, depth: Depth, value: str, key: objec
     )
 
 
-def _peak(part: pd.DataFrame, look: Style, depth: Depth, value: str, key: object) -> go.Scatter:
-    top = part.loc[[part[value].astype(float).idxmax()]]
+def _peak(top: pd.DataFrame, look: Style, depth: Depth, value: str, key: object) -> go.Scatter:
     marker = {"symbol": "star", "size": 13, "color": look.colour, "line": {"width": 1, "color": "white"}}
     return go.Scatter(
         x=depth.places(top["layer"], top.get("last")), y=numbers(top[value]), customdata=[[key, int(top["layer"].iloc[0])]], mode="markers",
@@ -239,13 +240,13 @@ def _mark_layers(figure: go.Figure, depth: Depth) -> None:
         figure.update_layout({"margin": {"t": 24}} if beside else {"legend": {"y": LEGEND_ABOVE_MARKS}})
 
 
-def _in_words(parts: dict, names: dict, value: str, label: str) -> str:
-    tops = sorted(((float(p[value].max()), k) for k, p in parts.items()), key=lambda t: -t[0])
-    peaks = {k: int(p.loc[p[value].astype(float).idxmax(), "layer"]) for k, p in parts.items()}
-    first, last = tops[0], tops[-1]
+def _in_words(tops: dict[Any, float], layers: pd.Series, names: dict, label: str) -> str:
+    """Of the highest and the lowest peak; `layers` are those of the peaks, in the same order."""
+    peaks = dict(zip(tops, layers.tolist(), strict=True))
+    first, last = max(tops, key=tops.__getitem__), min(tops, key=tops.__getitem__)
     return spoken(
-        f"{label} by layer, {counted(len(parts), 'curve')}. Highest peak: {names[first[1]]}, {first[0]:.3f} at layer "
-        f"{peaks[first[1]]}; lowest peak: {names[last[1]]}, {last[0]:.3f} at layer {peaks[last[1]]}. "
+        f"{label} by layer, {counted(len(tops), 'curve')}. Highest peak: {names[first]}, {tops[first]:.3f} at layer "
+        f"{peaks[first]}; lowest peak: {names[last]}, {tops[last]:.3f} at layer {peaks[last]}. "
         f"The median peak layer is {int(np.median(list(peaks.values())))}.",
         600,
     )
@@ -289,6 +290,4 @@ def heatmap(
     figure = canvas([cells, marks], depth.label, "", note=f"colour: {label}; circle: the language's peak")
     name_rows(figure, names.tolist())
     figure.update_xaxes(showgrid=False)
-    return Drawing(
-        figure, _in_words({k: p for k, p in known.groupby("language", sort=False)}, names.to_dict(), value, label)
-    )
+    return Drawing(figure, _in_words(grid.max(axis=1).to_dict(), peaks, names.to_dict(), label))

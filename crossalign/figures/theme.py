@@ -207,21 +207,22 @@ def groups(table: pd.DataFrame, by: str | None) -> list[tuple[Style, pd.DataFram
 
 def canvas(traces: Sequence[go.Scatter | Any], x: str, y: str, height: int = 420, note: str = "") -> go.Figure:
     """A figure with titled axes; `note` stands under the x axis. Labels may hold the markup of plotly."""
-    figure = go.Figure(list(traces))
-    entries = sum(t.showlegend is not False and t.name is not None for t in figure.data)
+    entries = sum(t.showlegend is not False and t.name is not None for t in traces)
     above = {"orientation": "h", "yanchor": "bottom", "y": 1.01, "xanchor": "left", "x": 0}
-    figure.update_layout(
-        template=TEMPLATE,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 8, "r": 12, "t": 12, "b": 8},
-        height=height,
-        showlegend=entries > 1,
-        legend={"font": {"size": 12}} | (above if entries <= 5 else {"x": 1.01, "y": 1}),
-    )
-    figure.update_xaxes(title={"text": f"{x}<br><span style='font-size:12px'>{note}</span>" if note else x})
-    figure.update_yaxes(title={"text": y})
-    return figure
+    below = f"{x}<br><span style='font-size:12px'>{note}</span>" if note else x
+    # All at once: every later change of a figure is checked as a whole again.
+    layout = {
+        "template": TEMPLATE,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+        "height": height,
+        "showlegend": entries > 1,
+        "legend": {"font": {"size": 12}} | (above if entries <= 5 else {"x": 1.01, "y": 1}),
+        "xaxis": {"title": {"text": below}},
+        "yaxis": {"title": {"text": y}},
+    }
+    return go.Figure(list(traces), layout=layout)
 
 
 def empty(reason: str, height: int = 200) -> Drawing:

@@ -218,9 +218,8 @@ class Encoder:
     def _arguments(self, batch: Batch, prefix: Prefix | None) -> dict[str, Any]:
         device = self.model.device
         rows, width = batch.rows, batch.width
-        ids = np.zeros((len(rows), width), dtype=np.int64)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row.tokens
+        # A row is filled up with its own last token: another one could have a NaN for its state.
+        ids = np.stack([np.pad(row.tokens, (0, width - len(row)), mode="edge") for row in rows])
         arguments: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(device)}
         chain = all(int(row.depths[-1]) == len(row) - 1 for row in rows)
         if prefix is None and (not self.with_trees or chain):

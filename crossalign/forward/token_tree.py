@@ -157,6 +157,10 @@ def _merged(ordered: Sequence[Request], shared: Sequence[int]) -> TokenTree:
     return TokenTree(arrays[0], arrays[1], arrays[2], tuple(ordered), tuple(paths))
 
 
+WIDTHS = 4
+"""Widths of batches are multiples of this: oneDNN compiles a kernel for every size of input and keeps half a megabyte."""
+
+
 class Batch(NamedTuple):
     """Rows of about equal length that are run together, padded to the longest."""
 
@@ -164,8 +168,8 @@ class Batch(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Tokens of the longest row."""
-        return max(len(row) for row in self.rows)
+        """Tokens of the longest row, rounded up to a multiple of `WIDTHS`."""
+        return _width(max(len(row) for row in self.rows))
 
     @property
     def padded(self) -> int:
@@ -179,7 +183,11 @@ def batches(rows: Sequence[TokenTree], budget: int) -> list[Batch]:
     result: list[Batch] = []
     start = 0
     while start < len(ordered):
-        count = max(1, budget // max(1, len(ordered[start])))
+        count = max(1, budget // max(1, _width(len(ordered[start]))))
         result.append(Batch(tuple(ordered[start : start + count])))
         start += count
     return result
+
+
+def _width(length: int) -> int:
+    return -(-length // WIDTHS) * WIDTHS

@@ -109,16 +109,8 @@ def curves(
     for key in coloured:
         part, look = parts[key], looks[key]
         if key in ribbons:
-            traces.append(
-                band(
-                    depth.places(part["layer"], part.get("last")),
-                    part["low"],
-                    part["high"],
-                    look.colour,
-                    0.14,
-                    legendgroup=look.label,
-                )
-            )
+            place = depth.places(part["layer"], part.get("last"))
+            traces.append(band(place, part["low"], part["high"], look.colour, 0.14, legendgroup=look.label))
         traces += [_curve(part, look, depth, value, key), _peak(peaks[peaks[series] == key], look, depth, value, key)]
     figure = canvas(traces, depth.label, label)
     _mark_layers(figure, depth)

@@ -56,8 +56,9 @@ def show_findings(found: Sequence[Finding], link: Callable[..., dict[str, str]])
     """
     with st.container(border=True, gap="small"):
         for finding in found:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{components.plain(finding.topic)}.** {components.plain(finding.text)}")
+            text, more = st.columns([3, 1], vertical_alignment="center", gap="small")
+            text.markdown(f"**{components.plain(finding.topic)}.** {components.plain(finding.text)}")
+            with more:
                 components.link(finding.page, link(**finding.query), finding.page.title())
 
 

@@ -6,13 +6,13 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_llama
+from conftest import VOCABULARY, byte_tokenizer, tiny_llama
 
 from crossalign.forward import encoding, workers
 from crossalign.forward.agreement import reference
 from crossalign.forward.encoding import MIN_PREFIX, Encoder
 from crossalign.forward.texts import requests_of, tokenized
-from crossalign.forward.token_tree import WIDTHS
+from crossalign.forward.token_tree import WIDTHS, Request
 from crossalign.forward.workers import workers_for
 from crossalign.models import describe
 from crossalign.schema import POOLINGS, Instance
@@ -326,3 +326,18 @@ def test_too_long_texts_stay_nan_and_disturb_nobody(tiny_model, expected):
     assert np.isnan(states[:, [0, 1, 3, 4]]).all() and np.isfinite(states[:, [2, 5, 12, 13, 14]]).all()
     run = ~np.isnan(states)
     np.testing.assert_allclose(states[run], expected.pooled["last_token"][run], atol=1e-4)
+
+
+def test_padding_never_reaches_past_the_last_position_of_a_model():
+    """Learned positions end somewhere; a text that just fits must run, whatever the widths of batches are multiples of."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    longest = 8 * WIDTHS + 1
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": VOCABULARY, "initializer_range": 0.2}
+    model = describe(GPT2LMHeadModel(GPT2Config(n_positions=longest, **sizes)).eval(), byte_tokenizer(), "float32")
+    text = tuple(3 + i % 90 for i in range(longest))
+    for with_trees in (True, False):
+        encoded = Encoder(model, POOLINGS, 2000, with_trees).encode([[Request(text, pooled=0)]], 1, 0)
+        assert all(np.isfinite(states).all() for states in encoded.pooled.values())
+        assert encoded.tokens == (longest, longest)

@@ -194,7 +194,7 @@ def test_the_common_prefix_equals_a_token_by_token_comparison(seed):
 def test_batches_respect_the_budget_and_lose_nothing(budget):
     rng = random.Random(budget)
     rows = chains([Request(tuple(rng.choices(range(99), k=rng.randint(1, 20))), pooled=i) for i in range(40)])
-    made = batches(rows, budget)
+    made = batches(rows, budget, 10_000)
     assert all(batch.padded <= budget or len(batch.rows) == 1 for batch in made)
     assert all(0 <= batch.padded / len(batch.rows) - max(len(r) for r in batch.rows) < WIDTHS for batch in made)
     assert _answered([r for batch in made for r in batch.rows]) == _answered(rows)
@@ -204,8 +204,8 @@ def test_batches_put_rows_of_like_length_together():
     lengths = [4, 8, 4, 8, 4, 8]
     rows = [chains([Request((i,) * n, pooled=i)])[0] for i, n in enumerate(lengths)]
     # 24 tokens hold three rows of 8, then three of 4: no padding at all.
-    assert [[len(r) for r in b.rows] for b in batches(rows, 24)] == [[8, 8, 8], [4, 4, 4]]
+    assert [[len(r) for r in b.rows] for b in batches(rows, 24, 10_000)] == [[8, 8, 8], [4, 4, 4]]
 
 
 def test_no_row_gives_no_batch():
-    assert batches([], 10) == []
+    assert batches([], 10, 10_000) == []

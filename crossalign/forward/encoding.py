@@ -141,7 +141,11 @@ class Encoder:
                 single += chains(rest)
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away.
         kinds = ((merged, None), (single, None), (prefixed, prefix))
-        return [(batch, shared) for rows, shared in kinds for batch in batches(rows, self.batch_tokens)]
+        return [
+            (batch, shared)
+            for rows, shared in kinds
+            for batch in batches(rows, self.batch_tokens, self.model.max_length)
+        ]
 
     def encode(
         self,
@@ -190,7 +194,7 @@ class Encoder:
         requests = [r for row in batch.rows for r in row.requests]
         if not finite and len(requests) > 1:
             for request in requests:
-                self._run(Batch((chains([request])[0],)), prefix, head, pooled, logliks)
+                self._run(Batch((chains([request])[0],), batch.most), prefix, head, pooled, logliks)
             return
         for pooling, values in states.items():
             pooled[pooling][:, pooler.slots] = values.numpy()

@@ -162,14 +162,20 @@ WIDTHS = 4
 
 
 class Batch(NamedTuple):
-    """Rows of about equal length that are run together, padded to the longest."""
+    """Rows of about equal length that are run together, padded to the longest.
+
+    Attributes:
+        most: positions that the model has; padding never goes beyond them.
+    """
 
     rows: tuple[TokenTree, ...]
+    most: int
 
     @property
     def width(self) -> int:
-        """Tokens of the longest row, rounded up to a multiple of `WIDTHS`."""
-        return _width(max(len(row) for row in self.rows))
+        """Tokens of the longest row, rounded up to a multiple of `WIDTHS` where the model has as many positions."""
+        longest = max(len(row) for row in self.rows)
+        return max(longest, min(_width(longest), self.most))
 
     @property
     def padded(self) -> int:
@@ -177,14 +183,18 @@ class Batch(NamedTuple):
         return self.width * len(self.rows)
 
 
-def batches(rows: Sequence[TokenTree], budget: int) -> list[Batch]:
-    """Sorts rows by length and fills batches of at most `budget` tokens, padding included (a longer row runs alone)."""
+def batches(rows: Sequence[TokenTree], budget: int, most: int) -> list[Batch]:
+    """Sorts rows by length and fills batches of at most `budget` tokens, padding included (a longer row runs alone).
+
+    Args:
+        most: positions that the model has.
+    """
     ordered = sorted(rows, key=len, reverse=True)
     result: list[Batch] = []
     start = 0
     while start < len(ordered):
         count = max(1, budget // max(1, _width(len(ordered[start]))))
-        result.append(Batch(tuple(ordered[start : start + count])))
+        result.append(Batch(tuple(ordered[start : start + count]), most))
         start += count
     return result
 

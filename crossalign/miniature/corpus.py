@@ -73,7 +73,8 @@ def lines(seed: int, stories: int = 0) -> Iterator[Line]:
 
     Args:
         seed: of every choice.
-        stories: the first line is one of `STORIES`; they become rarer, to none after so many lines, and their part in the pivot falls from all to its share.
+        stories: the first line is one of `STORIES`; they become rarer, to none after so many lines, and their part in
+            the pivot falls from all to its share.
     """
     rng = Random(seed)
     worlds = {code: world(code) for code in LANGUAGES}

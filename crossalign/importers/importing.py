@@ -12,8 +12,8 @@ from crossalign.importers.report import Report
 from crossalign.importers.sources import Identified, RunSource, identify
 from crossalign.planning import Observer
 from crossalign.schema import Execution, UserError
-from crossalign.store.runs import Run
-from crossalign.store.staging import existing_run, install_run, staging
+from crossalign.store.runs import Run, existing_run
+from crossalign.store.staging import install_run, staging
 from crossalign.tasks import TASKS
 
 

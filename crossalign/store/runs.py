@@ -77,14 +77,19 @@ def _manifest(path: Path, changed: int, inode: int) -> Manifest:
     return manifest
 
 
+def existing_run(cache: Path, spec: RunSpec) -> Run | None:
+    """The run of this spec, when the cache has it, perhaps under another name of the same weights."""
+    same = sorted(cache.glob(f"*_{spec.short_digest}/run.json"))
+    return read_run(same[0].parent) if same else None
+
+
 def open_run(cache: Path, spec: RunSpec, start: Callable[[], tuple[Execution, dict[str, Any]]]) -> Run:
     """The run of this spec; created, with what `start` decides, when the cache does not have it.
 
     Of two processes that come at once, the second waits and takes what the first decided.
     """
-    same = sorted(cache.glob(f"*_{spec.short_digest}/run.json"))
-    if same:  # perhaps under another name of the same weights
-        return read_run(same[0].parent)
+    if found := existing_run(cache, spec):
+        return found
     folder = cache / spec.run_id
     path = folder / "run.json"
     with lock(folder / ".creation.lock"):

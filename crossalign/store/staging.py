@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crossalign.schema import Execution, RunSpec
+from crossalign.schema import Execution
 from crossalign.store.files import told
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run, read_run, write_run
@@ -29,12 +29,6 @@ def staging(cache: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def existing_run(cache: Path, spec: RunSpec) -> Run | None:
-    """The run of this spec, when the cache has it."""
-    same = sorted(cache.glob(f"*_{spec.short_digest}/run.json"))
-    return read_run(same[0].parent) if same else None
 
 
 def install_run(cache: Path, staged: Run, execution: Execution, facts: dict[str, Any]) -> Run:

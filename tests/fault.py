@@ -234,6 +234,8 @@ def _child(question: dict) -> None:
         _die_before(*question["die_before"])
     from crossalign.__main__ import main
 
+    # A shell without job control starts what runs in the background with interrupts ignored, and children inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     status = 70
     try:
         status = main(question["arguments"])

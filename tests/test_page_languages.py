@@ -28,10 +28,11 @@ def test_the_page_shows_points_coefficients_layers_metrics_and_influence(whole: 
     points = figure(app, "scatter")
     assert sorted(c[0] for t in points.data if t.customdata is not None for c in t.customdata) == sorted(CODES[1:])
     assert "Pearson r = " in points.layout.xaxis.title.text and "n = 8" in points.layout.xaxis.title.text
-    coefficients, metrics = (frame.value for frame in app.dataframe)
+    coefficients, metrics, differences = (frame.value for frame in app.dataframe)
     assert coefficients["coefficient"].tolist()[:3] == ["Pearson", "Spearman", "Kendall"]
     assert coefficients[["low", "r", "high", "p"]][:3].notna().all(axis=None) and set(coefficients["n"]) == {8}
     assert len(metrics) == 10 and {"p_holm", "p_bh", "p_best"} <= set(metrics)
+    assert len(differences) == 9 and "DALI against the other metrics" in [h.value for h in app.subheader]
     assert len(figure(app, "correlation-by-layer").data[1].x) == 7
     assert figure(app, "influence").layout.yaxis.ticktext
     assert "corrected for having looked at 7 layers" in said(app)
@@ -58,8 +59,8 @@ def test_the_link_holds_the_view(whole: Path) -> None:
 
 def test_filters_leave_languages_out_everywhere(whole: Path) -> None:
     app = opened(whole, "languages", scripts=["Latn"])
-    coefficients, metrics = (frame.value for frame in app.dataframe)
-    assert set(coefficients["n"]) == set(metrics["n"]) == {5}
+    coefficients, metrics, differences = (frame.value for frame in app.dataframe)
+    assert set(coefficients["n"]) == set(metrics["n"]) == set(differences["n"]) == {5}
     assert len(figure(app, "influence").layout.yaxis.ticktext) == 5
 
 
@@ -115,7 +116,7 @@ def test_an_empty_and_a_partial_cache_say_the_next_step(tmp_path: Path) -> None:
     assert not app.exception and "crossalign run" in app.code[0].value
     synthetic_run(tmp_path / "partial", CODES[:6], Shape(12, 2, 3), missing=CODES[6:])
     app = opened(tmp_path / "partial", "languages")
-    assert not app.exception and "Not computed yet" in said(app) and len(app.dataframe) == 2
+    assert not app.exception and "Not computed yet" in said(app) and len(app.dataframe) == 3
     synthetic_run(tmp_path / "pivot", CODES[:1], Shape(12, 2, 3), missing=CODES[1:])
     assert "beside English" in said(opened(tmp_path / "pivot", "languages"))
 

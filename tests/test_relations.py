@@ -12,7 +12,7 @@ from figure_frames import language_rows
 from crossalign import relations
 from crossalign.relations import PAIRS
 from crossalign.schema import UserError
-from crossalign.statistics import pearson, spearman
+from crossalign.statistics import correlation_difference, pearson, spearman
 
 ACCURACY = PAIRS["accuracy"]
 
@@ -155,6 +155,47 @@ def test_every_metric_with_corrections(points: pd.DataFrame) -> None:
     assert table["r"][3] == pytest.approx(pearson(grid.mean(axis=1), accuracy).r)
     assert (table["p"] <= table["p_bh"]).all() and (table["p_bh"] <= table["p_holm"]).all()
     assert (table["p"] <= table["p_best"]).all() and table["p_best"][0] < 0.01
+
+
+def test_one_metric_against_each_other_one(points: pd.DataFrame) -> None:
+    rng, accuracy = np.random.default_rng(3), points["accuracy"].to_numpy()
+    grids = {"dali_s": accuracy[:, None] + rng.normal(0, 0.05, (12, 2)), "dali": rng.uniform(size=(12, 2))}
+    rates = pd.concat([rate_frame(grid, metric) for metric, grid in grids.items()], ignore_index=True)
+    found = relations.metric_differences(rates, points, "accuracy", "dali_s")
+    assert found[["metric", "rule"]].to_numpy().tolist() == [["dali_s", "mean"], ["dali", "max"], ["dali", "mean"]]
+    chosen, other = grids["dali_s"].max(axis=1), grids["dali"].mean(axis=1)
+    expected = correlation_difference(chosen, other, accuracy)
+    row = found.iloc[2]
+    assert [row["difference"], row["low"], row["high"], row["p"], row["n"]] == pytest.approx([*expected])
+    assert row["r"] == pytest.approx(pearson(other, accuracy).r)
+    assert row["difference"] == pytest.approx(pearson(chosen, accuracy).r - row["r"])
+    assert (found["p"] <= found["p_holm"]).all()
+    turned = relations.metric_differences(rates, points, "accuracy", "dali", "mean").set_index(["metric", "rule"])
+    assert turned["difference"]["dali_s", "max"] == pytest.approx(-row["difference"])
+
+
+def test_metrics_are_compared_over_the_languages_of_both(points: pd.DataFrame) -> None:
+    rng = np.random.default_rng(4)
+    grids = {metric: rng.uniform(size=(12, 2)) for metric in ("dali", "mexa", "mexa_t")}
+    grids["mexa"][:3], grids["mexa_t"][:] = np.nan, np.nan
+    rates = pd.concat([rate_frame(grid, metric) for metric, grid in grids.items()], ignore_index=True)
+    found = relations.metric_differences(rates, points, "accuracy", "dali").set_index(["metric", "rule"])
+    assert ("mexa_t", "max") not in found.index
+    row, accuracy = found.loc["mexa", "max"], points["accuracy"].to_numpy()[3:]
+    assert row["n"] == 9 and found.loc["dali", "mean"]["n"] == 12
+    assert row["difference"] + row["r"] == pytest.approx(pearson(grids["dali"].max(axis=1)[3:], accuracy).r)
+    assert relations.metric_differences(rates, points, "accuracy", "mexa_t").empty
+
+
+def test_equal_metrics_differ_by_nothing_and_have_no_p(points: pd.DataFrame) -> None:
+    grid = np.random.default_rng(5).uniform(size=(12, 2))
+    rates = pd.concat([rate_frame(grid, metric) for metric in ("dali", "dali_s")], ignore_index=True)
+    row = (
+        relations.metric_differences(rates, points, "accuracy", "dali")
+        .set_index(["metric", "rule"])
+        .loc["dali_s", "max"]
+    )
+    assert row["difference"] == 0 and np.isnan([row["low"], row["p"], row["p_holm"]]).all()
 
 
 def test_models_side_by_side(points: pd.DataFrame) -> None:

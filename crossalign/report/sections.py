@@ -104,6 +104,10 @@ def _against_accuracy(m: Material, rate: Measure) -> list[Block]:
             "Every metric against accuracy. The corrected p answer for having tried all rows.",
         )
     )
+    differences = relations.metric_differences(of_pooling, m.points, pair.other, m.metric)
+    if differences["difference"].notna().any():
+        about = f"{m.label} (best layer) against the other metrics: its r minus theirs, over the same languages."
+        blocks.append(Listing(relations.worded(differences), f"{about} Intervals of Zou 2007, p of Steiger 1980."))
     without = relations.influence(m.points, pair)
     drawn = correlation.influence(without, whole["r"], "Pearson r without the language")
     return [*blocks, Picture(drawn, "The correlation when each language is left out.", without)]

@@ -57,9 +57,32 @@ def by_layer(
     run: RunTables, selection: Selection, other: str, coefficient: str
 ) -> tuple[LayerCorrelations, pd.DataFrame]:
     """`relations.by_layer` of the chosen metric, and `relations.by_metric`; of the rule for layers it matters only which layers count."""
-    rule = "max_published" if selection.rule.endswith("_published") else "max"
-    any_rule = replace(selection, rule=rule, layer=0, depth=0)
-    return _by_layer(run.run.folder, run.version, any_rule, other, coefficient)
+    return _by_layer(run.run.folder, run.version, _any_rule(selection), other, coefficient)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _metric_differences(folder: Path, version: Version, selection: Selection, other: str, rule: str) -> pd.DataFrame:
+    run = data.load_run(folder, version)
+    of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
+    rates = data.layers_counted(of_pooling, selection.rule, run.n_layers)
+    return relations.metric_differences(rates, data.language_points(run, selection), other, selection.metric, rule)
+
+
+def metric_differences(run: RunTables, selection: Selection, other: str) -> pd.DataFrame:
+    """`relations.metric_differences` of the chosen metric: as mean over layers where that is the rule, else at the best layer."""
+    return _metric_differences(run.run.folder, run.version, _any_rule(selection), other, aggregation(selection))
+
+
+def aggregation(selection: Selection) -> str:
+    """How one number is made of all layers where a single layer will not do: "mean" where that is the rule, else "max"."""
+    return "mean" if selection.rule.startswith("mean") else "max"
+
+
+def _any_rule(selection: Selection) -> Selection:
+    """The selection without its rule for layers, but for whether the last layer counts: what shows all layers stays in the cache."""
+    return replace(
+        selection, rule="max_published" if selection.rule.endswith("_published") else "max", layer=0, depth=0
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the margins of all languages …")

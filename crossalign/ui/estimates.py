@@ -21,7 +21,11 @@ def show_estimates(table: pd.DataFrame, value: str, label: str, name: str, run: 
     """
     number = st.column_config.NumberColumn
     config = {"low": number("95 % from", format="%.2f"), "high": number("to", format="%.2f")}
-    config |= {value: number(label, format="%.2f"), "held_fixed": st.column_config.TextColumn("held fixed")}
+    config |= {
+        "r": number("r", format="%.2f"),
+        value: number(label, format="%.2f"),
+        "held_fixed": st.column_config.TextColumn("held fixed"),
+    }
     components.show_table(worded(table), column_config={c: v for c, v in config.items() if c in table}, key=name)
     with st.container(horizontal=True, gap="small"):
         components.files(table, f"{run.run_id}_{name}")

@@ -64,6 +64,15 @@ def by_layer_and_metric() -> None:
     st.subheader("Every metric")
     show_estimates(metrics, "r", coefficient.title(), "metrics", run)
     st.caption("The corrected p answer for having looked at all rows of this table.")
+    differences = analyses.metric_differences(run, chosen, pair.other)
+    if differences["difference"].notna().any():
+        metric, rule = selection.metric_label(chosen.metric), relations.RULES[analyses.aggregation(chosen)]
+        st.subheader(f"{metric} against the other metrics")
+        show_estimates(differences, "difference", f"r of {metric} minus it", "differences", run)
+        st.caption(
+            f"Does {metric} ({rule}) go with {measures[pair.other].label.lower()} better? Differences of Pearson's r over "
+            "the same languages, intervals of Zou 2007, p of Steiger 1980; read them with care below 15 languages."
+        )
 
 
 scatter()

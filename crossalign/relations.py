@@ -240,9 +240,9 @@ def metric_differences(
 ) -> pd.DataFrame:
     """Does one metric go with another quantity better than the others do? Pearson's r of it minus theirs.
 
-    Columns metric, rule, r (of the other metric), difference, low, high, p, p_holm, n; a row per other metric and rule.
-    Interval and two-sided p as in `statistics.correlation_difference`, over the languages where both are defined; p_holm
-    answers for having tried all rows. Empty where the chosen metric has no rate.
+    Columns metric, rule, r (of the other metric), difference, low, high, p, p_holm, n; a row per other metric and rule
+    where both coefficients are defined, over the languages that have both rates. Interval and two-sided p as in
+    `statistics.correlation_difference`; p_holm answers for having tried all rows. Empty where the chosen metric has no rate.
 
     Args:
         rates: as `tables.rates`, of one pooling.
@@ -260,7 +260,7 @@ def metric_differences(
             theirs = grid[column].to_numpy(float)
             both = np.where(np.isnan(chosen), np.nan, theirs)
             rows.append((*column, pearson(both, y).r, *correlation_difference(chosen, theirs, y)))
-    table = pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=names).dropna(subset=["difference"], ignore_index=True)
     table.insert(7, "p_holm", holm(table["p"].to_numpy(float)))
     return table
 

@@ -105,7 +105,7 @@ def _against_accuracy(m: Material, rate: Measure) -> list[Block]:
         )
     )
     differences = relations.metric_differences(of_pooling, m.points, pair.other, m.metric)
-    if differences["difference"].notna().any():
+    if len(differences):
         about = f"{m.label} (best layer) against the other metrics: its r minus theirs, over the same languages."
         blocks.append(Listing(relations.worded(differences), f"{about} Intervals of Zou 2007, p of Steiger 1980."))
     without = relations.influence(m.points, pair)

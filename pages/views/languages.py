@@ -65,7 +65,7 @@ def by_layer_and_metric() -> None:
     show_estimates(metrics, "r", coefficient.title(), "metrics", run)
     st.caption("The corrected p answer for having looked at all rows of this table.")
     differences = analyses.metric_differences(run, chosen, pair.other)
-    if differences["difference"].notna().any():
+    if len(differences):
         metric, rule = selection.metric_label(chosen.metric), relations.RULES[analyses.aggregation(chosen)]
         st.subheader(f"{metric} against the other metrics")
         show_estimates(differences, "difference", f"r of {metric} minus it", "differences", run)

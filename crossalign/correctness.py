@@ -16,8 +16,10 @@ import pandas as pd
 from crossalign.effects import EFFECTS, Facts, facts, languages_of
 from crossalign.statistics import (
     COHORTS,
+    FEWEST_POINTS,
     Estimate,
     benjamini_hochberg,
+    between_languages,
     cohort_sizes,
     conditionals,
     holm,
@@ -130,10 +132,13 @@ def over_all(instances: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What all languages say together: Mantel and Haenszel's odds ratio, and a mixed-effects logistic model.
 
     The model has a random intercept for each language and each question. Alignment differs between languages as a whole,
-    so it enters twice: as it is, which gives the effect within languages, and as the language's mean.
+    so it enters twice: as it is, which gives the effect within languages, and as the language's mean. The latter is
+    reported from `FEWEST_POINTS` languages on, with a t interval: there are no more observations of it than languages.
+    Questions have an intercept only where one of them was asked in several languages.
 
     Returns:
-        Columns model, effect, odds_ratio, low, high, p, n; and columns spread, sd (in log odds) of the random intercepts.
+        Columns model, effect, odds_ratio, low, high, p, n (instances; languages for the effect between them); and columns
+        spread, sd (in log odds) of the random intercepts.
     """
     every = facts(instances)
     language = pd.factorize(instances["language"])[0].astype(np.int64)
@@ -141,15 +146,18 @@ def over_all(instances: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     question = pd.factorize(instances["instance_id"])[0].astype(np.int64)
     known = np.where(np.isnan(every.correct), math.nan, every.aligned)
     covariates = {"aligned": every.aligned}
-    if language.max(initial=0) > 0:
+    n_languages = len(np.unique(language[~np.isnan(known)]))
+    if n_languages > 1:
         covariates["language"] = language_means(known, language)
-    found = mixed_logistic(every.correct, covariates, language, question)
+    again = len(np.unique(question)) < len(question)
+    found = mixed_logistic(every.correct, covariates, language, question if again else None)
+    within = "aligned, within language and question" if again else "aligned, within language"
     rows = [
         ("Mantel–Haenszel", "aligned, within languages", *together),
-        ("mixed-effects logistic", "aligned, within language and question", *_odds(found.coefficients["aligned"])),
+        ("mixed-effects logistic", within, *_odds(found.coefficients["aligned"])),
     ]
-    if "language" in covariates:
-        between = _odds(found.coefficients["language"], 0.1)
+    if n_languages >= FEWEST_POINTS:
+        between = _odds(between_languages(found.coefficients["language"], n_languages), 0.1)
         rows.append(("mixed-effects logistic", "language aligned 10 points more often", *between))
     spread = [("between languages", found.language_sd), ("between questions", found.question_sd)]
     names = ["model", "effect", "odds_ratio", "low", "high", "p", "n"]

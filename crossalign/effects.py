@@ -266,8 +266,8 @@ def _widened(decided: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
         sums = np.add.reduceat(influence, starts, axis=1)
         occurring, independent = (sizes > 0).sum(axis=1), (influence**2).sum(axis=1)
         ratio = occurring / (occurring - 1) * (sums**2).sum(axis=1) / independent
-        effect = np.where((occurring <= 1) | (occurring == n), 1.0, np.maximum(ratio, 1.0))
-        return rate, n, np.where(independent == 0, (sizes**2).sum(axis=1) / n, effect)
+        effect = np.where(occurring == n, 1.0, np.maximum(ratio, 1.0))
+        return rate, n, np.where((independent == 0) | (occurring == 1), (sizes**2).sum(axis=1) / n, effect)
 
 
 def languages_of(instances: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:

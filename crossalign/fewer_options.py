@@ -102,7 +102,7 @@ def mean_option_curves(languages: Sequence[Language]) -> pd.DataFrame:
     """
     rows, units = [], _units(languages)
     for counts in _by_count(languages):
-        relabelled = np.mean([c.relabelled_rate for c in counts], axis=0)
+        relabelled = _mean_of_known(np.array([c.relabelled_rate for c in counts]).T)
         for layer in range(len(relabelled)):
             found = _mean([count.decided[layer] for count in counts], units)
             rows.append((counts[0].options, layer, found, relabelled[layer], counts[0].chance))
@@ -136,11 +136,11 @@ def mean_option_peaks(languages: Sequence[Language]) -> pd.DataFrame:
     together = option_peaks(mean_option_curves(languages)).assign(choice="one layer for all languages")
     rows, units = [], _units(languages)
     for counts in _by_count(languages):
-        rates = [_over_instances(count.decided) for count in counts]
+        rates = [_mean_of_known(count.decided) for count in counts]
         best = [int(np.nanargmax(r)) if not np.isnan(r).all() else 0 for r in rates]
         found = _mean([count.decided[layer] for count, layer in zip(counts, best, strict=True)], units)
-        relabelled = np.mean([count.relabelled_rate[layer] for count, layer in zip(counts, best, strict=True)])
-        rows.append((counts[0].options, -1, found, relabelled, counts[0].chance))
+        at_best = [[count.relabelled_rate[layer] for count, layer in zip(counts, best, strict=True)]]
+        rows.append((counts[0].options, -1, found, _mean_of_known(np.array(at_best))[0], counts[0].chance))
     apart = _frame(rows).assign(choice="each language's best layer")
     apart = apart.merge(together[["options", "mean_rate"]], on="options")
     both = pd.concat([together, apart], ignore_index=True).astype({"layer": "Int16"})
@@ -167,11 +167,11 @@ def _mean(decided: Sequence[np.ndarray], units: tuple[np.ndarray, np.ndarray]) -
     return mean_rate(np.concatenate(decided).astype(float), *units)
 
 
-def _over_instances(decided: Float[np.ndarray, "layer instance"]) -> Float[np.ndarray, "layer"]:
-    """Rate at each layer; NaN where no instance is decided."""
-    known = ~np.isnan(decided)
+def _mean_of_known(values: Float[np.ndarray, "layer one"]) -> Float[np.ndarray, "layer"]:
+    """Mean of what is known at each layer; NaN where nothing is."""
+    known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.where(known, decided, 0).sum(axis=1) / known.sum(axis=1)
+        return np.where(known, values, 0).sum(axis=1) / known.sum(axis=1)
 
 
 def _frame(rows: list[tuple]) -> pd.DataFrame:

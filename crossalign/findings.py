@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from crossalign.amounts import p_value
-from crossalign.statistics import COHORTS, correlation, delta, holm, paired_difference
+from crossalign.statistics import COHORTS, FEWEST_POINTS, correlation, delta, holm, paired_difference
 
 LEVEL = 0.05
 """Of the tests that a sentence counts, after Holm's correction."""
 
-FEWEST_LANGUAGES = 4
+FEWEST_LANGUAGES = FEWEST_POINTS
 """Over fewer languages a correlation has no interval."""
 
 
@@ -67,11 +67,14 @@ def accuracy(languages: pd.DataFrame, pivot: str) -> Finding | None:
     sentences = []
     for row in first.to_dict("records"):
         share = percent(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
-        sentences.append(f"In {row['name']}, the pivot, {share} of {row['n']:,} instances are answered right.")
+        n = f"{row['n']:,}" if row["n"] else "the"  # imported without the number of instances
+        sentences.append(f"In {row['name']}, the pivot, {share} of {n} instances are answered right.")
     if len(others):
         low, high = others.loc[others["accuracy"].idxmin()], others.loc[others["accuracy"].idxmax()]
+        noun = "other language" if sentences else "language"
+        it = "it" if sentences else "accuracy"
         sentences.append(
-            f"In {counted(len(others), 'other language')} it is {percent(others['accuracy'].mean())} on average, from "
+            f"In {counted(len(others), noun)} {it} is {percent(others['accuracy'].mean())} on average, from "
             f"{percent(low['accuracy'])} ({low['name']}) to {percent(high['accuracy'])} ({high['name']})."
         )
     return Finding("Accuracy", " ".join(sentences), "languages") if sentences else None
@@ -195,13 +198,15 @@ def peak(best: pd.DataFrame, metric: str, n_layers: int) -> Finding | None:
         return None
     layers = known["best_layer"].astype(int)
     low, middle, high = (int(layers.quantile(q, interpolation="lower")) for q in (0, 0.5, 1))
+    where = "There"
     if len(known) == 1 or low == high:
         spread = "" if len(known) == 1 else ", in every language"
     else:
         spread = f", the median over languages, from {low} to {high}"
+        where = "At each language's best layer"
     depth = percent(middle / max(1, n_layers), digits=0)
     text = (
-        f"{metric} is highest at layer {middle} of {n_layers} (relative depth {depth}{spread}). There "
+        f"{metric} is highest at layer {middle} of {n_layers} (relative depth {depth}{spread}). {where} "
         f"{percent(known['rate'].mean())} of the instances are aligned{' on average' if len(known) > 1 else ''}"
     )
     relabelled = known["relabelled_rate"].mean()

@@ -35,7 +35,7 @@ def degenerate_layers(rates: pd.DataFrame) -> tuple[int, ...]:
     So it is at the embeddings of the last token when all texts end in the same full stop.
 
     Args:
-        rates: as `tables.rates`, of one metric and pooling; unknown shares of ties count as none.
+        rates: as `tables.rates`, of one metric and pooling; unknown shares of ties are left out.
     """
     shares = rates.groupby("layer")["tie_rate"].median()
     return tuple(int(layer) for layer in shares.index[shares > MOSTLY_TIES])
@@ -104,7 +104,7 @@ def cohort_curves(
         pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the values.
         correct: likewise in the language.
         groups: resampling unit of each instance.
-        value: rate (Wilson's interval) or margin (mean with its normal interval).
+        value: rate (Wilson's interval) or margin (mean with its t interval).
     """
     cohort = cohorts(pivot_correct, correct)
     found = []
@@ -134,6 +134,7 @@ def deltas(
     pivot_correct: Float[np.ndarray, "instance"],
     correct: Float[np.ndarray, "instance"],
     groups: Groups,
+    last: int | None = None,
 ) -> pd.DataFrame:
     """Δ, the alignment rate of EC-XC minus that of EC-XW, with three ways to choose the layer and answer for it.
 
@@ -147,10 +148,11 @@ def deltas(
         pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the decisions.
         correct: likewise in the language.
         groups: resampling unit of each instance.
+        last: L, which the first row leaves out as the paper does; None where the decisions end before it.
     """
     decided, cohort = decided.T.astype(float), cohorts(pivot_correct, correct)
     rows = []
-    layer = _most_aligned(decided)
+    layer = _most_aligned(decided[:, :last])
     if layer is not None:
         found = published_delta(decided[:, layer], cohort)
         rows.append(

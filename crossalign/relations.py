@@ -147,8 +147,11 @@ def coefficients(points: pd.DataFrame, pair: Pair) -> pd.DataFrame:
 def coefficients_by_model(points: pd.DataFrame, pair: Pair) -> pd.DataFrame:
     """`coefficients` with nothing held fixed for each value of the column model, which comes first."""
     found = [coefficients(part, pair).assign(model=model) for model, part in points.groupby("model", sort=False)]
+    columns = ["model", "coefficient", "r", "low", "high", "p", "n"]
+    if not found:
+        return pd.DataFrame(columns=columns)
     table = pd.concat(found, ignore_index=True)
-    return table[table["held_fixed"] == ""][["model", "coefficient", "r", "low", "high", "p", "n"]]
+    return table[table["held_fixed"] == ""][columns]
 
 
 def fitted_line(points: pd.DataFrame, pair: Pair, ranks: bool = False) -> pd.DataFrame:

@@ -94,19 +94,22 @@ def test_pivot_and_language_on_the_same_instances() -> None:
 
 
 def test_the_model_over_all_is_the_mixed_one_beside_mantel_haenszel() -> None:
-    frame = instances(codes=("sw", "ar", "de"))
+    frame = instances(codes=("sw", "ar", "de", "fr"))
     table, spread = correctness.over_all(frame)
     assert table["effect"].tolist()[0] == "aligned, within languages" and len(table) == 3
-    language = np.repeat([0, 1, 2], 100)
+    language = np.repeat([0, 1, 2, 3], 100)
     aligned, correct = (frame[c].to_numpy(float) for c in ("aligned", "correct"))
-    means = np.array([np.nanmean(np.where(np.isnan(correct), NAN, aligned)[language == i]) for i in range(3)])[language]
-    expected = mixed_logistic(correct, {"a": aligned, "b": means}, language, np.tile(np.arange(100), 3))
+    means = np.array([np.nanmean(np.where(np.isnan(correct), NAN, aligned)[language == i]) for i in range(4)])[language]
+    expected = mixed_logistic(correct, {"a": aligned, "b": means}, language, np.tile(np.arange(100), 4))
     assert table["odds_ratio"][1] == pytest.approx(math.exp(expected.coefficients["a"].value), rel=1e-4)
     assert table["odds_ratio"][2] == pytest.approx(math.exp(0.1 * expected.coefficients["b"].value), rel=1e-3)
     assert spread["sd"].tolist() == pytest.approx([expected.language_sd, expected.question_sd], abs=1e-3)
     assert table["p"][1] == pytest.approx(expected.coefficients["a"].p, rel=1e-3)
-    one, _ = correctness.over_all(frame[frame["language"] == "sw"])
-    assert len(one) == 2
+    assert table["n"][2] == 4 and table["p"][2] > expected.coefficients["b"].p, "languages are the observations"
+    few, _ = correctness.over_all(frame[frame["language"] != "fr"])
+    assert len(few) == 2, "two degrees of freedom need four languages"
+    one, alone = correctness.over_all(frame[frame["language"] == "sw"])
+    assert len(one) == 2 and one["odds_ratio"].notna().all() and np.isnan(alone["sd"][1]), "no question was asked twice"
     assert one["odds_ratio"][0] == pytest.approx(odds_ratio(aligned[:100], correct[:100]).value)
     nothing, spread = correctness.over_all(frame.assign(correct=NAN))
     assert nothing["odds_ratio"].isna().all() and spread["sd"].isna().all()

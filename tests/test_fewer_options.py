@@ -86,5 +86,13 @@ def test_the_same_questions_in_another_language_do_not_narrow_the_interval() -> 
     assert (other["high"] - other["low"] < 0.85 * widths[0]).all()
 
 
+def test_a_language_without_scores_does_not_hide_the_others() -> None:
+    known, unknown = counts(1), [c._replace(decided=c.decided * np.nan, relabelled_rate=c.relabelled_rate * np.nan) for c in counts(2)]  # fmt: skip
+    both = [(c, np.arange(N)) for c in (known, unknown)]
+    found, alone = fewer_options.mean_option_curves(both), fewer_options.mean_option_curves(both[:1])
+    assert found["relabelled_rate"].to_numpy() == pytest.approx(alone["relabelled_rate"].to_numpy())
+    assert fewer_options.mean_option_peaks(both)["relabelled_rate"].notna().all()
+
+
 def test_the_mean_of_no_language_is_empty() -> None:
     assert fewer_options.mean_option_curves([]).empty and fewer_options.mean_option_peaks([]).empty

@@ -162,6 +162,11 @@ def test_accuracy_in_words() -> None:
         "In 2 other languages it is 68.0 % on average, from 57.0 % (Swahili) to 79.0 % (Italian)."
     )
     assert findings.accuracy(frame.assign(accuracy=np.nan), "en") is None
+    uncounted = findings.accuracy(frame.assign(n=0), "en")
+    assert uncounted is not None and "80.0 % [76.3, 83.3] of the instances are answered right." in uncounted.text
+    without = findings.accuracy(frame, "de")
+    assert without is not None
+    assert without.text == ("In 3 languages accuracy is 72.0 % on average, from 57.0 % (Swahili) to 80.0 % (English).")
 
 
 def test_association_in_words() -> None:
@@ -227,8 +232,11 @@ def test_the_peak_in_words() -> None:
     assert found is not None
     assert found.text == (
         "DALI is highest at layer 10 of 32 (relative depth 31 %, the median over languages, from 8 to 18). "
-        "There 60.0 % of the instances are aligned on average, and 10.0 % when no pair is a translation."
+        "At each language's best layer 60.0 % of the instances are aligned on average, and 10.0 % when no pair is a "
+        "translation."
     )
     one = findings.peak(best.head(1).assign(relabelled_rate=np.nan), "DALI", 32)
     assert one is not None and one.text.endswith("There 50.0 % of the instances are aligned.")
+    same = findings.peak(best.assign(best_layer=8), "DALI", 32)
+    assert same is not None and "in every language). There 60.0 %" in same.text
     assert findings.peak(best.assign(rate=np.nan), "DALI", 32) is None

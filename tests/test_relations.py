@@ -205,6 +205,7 @@ def test_models_side_by_side(points: pd.DataFrame) -> None:
     table = relations.coefficients_by_model(both, ACCURACY)
     assert table["model"].tolist() == ["b"] * 3 + ["a"] * 3
     assert table["r"][:3].to_numpy() == pytest.approx(-table["r"][-3:].to_numpy())
+    assert relations.coefficients_by_model(both[:0], ACCURACY).columns.tolist() == table.columns.tolist()
 
 
 def test_the_accuracy_of_another_run_is_matched_over_code_systems() -> None:

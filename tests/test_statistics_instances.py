@@ -169,6 +169,12 @@ def test_a_difference_of_means_is_welchs():
     assert (found.low, found.high) == pytest.approx((limits.low, limits.high))
 
 
+def test_equal_numbers_have_no_spread_whatever_rounding_makes_of_them():
+    values, first = np.repeat([0.1, 0.3], 10), np.repeat([1.0, 0.0], 10)
+    found = mean_difference(values, first)
+    assert found.value == pytest.approx(-0.2) and math.isnan(found.low) and math.isnan(found.p)
+
+
 # --- 2×2 tables --------------------------------------------------------------------------------------------------
 
 
@@ -361,17 +367,40 @@ def test_the_same_question_in_many_languages_counts_as_one_group():
     assert np.mean(np.array(naive) < 0.05) > 0.2
 
 
-def test_the_jackknife_leaves_out_each_group_in_turn():
+def test_the_jackknife_weighs_each_group_a_little_more_in_turn():
     aligned, correct, stratum, groups = _same_questions(np.random.default_rng(0), 3)
     aligned[5] = NAN
     found = clustered_mantel_haenszel(aligned, correct, stratum, groups).odds_ratio
-    without = []
+    whole, slopes = stratified_tables(aligned, correct, stratum), []
     for group in range(200):
-        kept = groups != group
-        tables = stratified_tables(aligned[kept], correct[kept], stratum[kept])
-        without.append(math.log(mantel_haenszel(tables).odds_ratio.value))
-    error = math.sqrt(199 / 200 * np.sum((np.array(without) - np.mean(without)) ** 2))
-    assert math.log(found.high) - math.log(found.value) == pytest.approx(1.959963984540054 * error)
+        mine = groups == group
+        more = 1e-5 * stratified_tables(aligned[mine], correct[mine], stratum[mine])
+        ends = [math.log(mantel_haenszel(tables).odds_ratio.value) for tables in (whole - more, whole + more)]
+        slopes.append((ends[1] - ends[0]) / 2e-5)
+    assert sum(slopes) == pytest.approx(0, abs=1e-6)
+    error = math.sqrt(200 / 199 * np.sum(np.square(slopes)))
+    assert math.log(found.high) - math.log(found.value) == pytest.approx(1.959963984540054 * error, rel=1e-5)
+
+
+def test_passages_of_equal_questions_count_as_the_passages_alone():
+    """One passage holds all of a cell: the odds ratio without it is infinite, and says nothing of the spread."""
+    passages = np.repeat([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [6, 1, 1, 6], axis=0)
+    aligned, correct = np.repeat(passages, 8, axis=0).T
+    groups, stratum = np.repeat(np.arange(14), 8), np.zeros(112, int)
+    found = clustered_mantel_haenszel(aligned, correct, stratum, groups).odds_ratio
+    alone = mantel_haenszel(stratified_tables(*passages.T, np.zeros(14, int))).odds_ratio
+    assert found.value == pytest.approx(alone.value)
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), rel=0.25)
+    assert 0.005 < found.p < 0.05
+
+
+def test_an_empty_diagonal_of_grouped_instances_has_no_p():
+    aligned, correct = np.repeat([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], 8, axis=0).T
+    stratum = np.zeros(40, int)
+    found = clustered_mantel_haenszel(aligned, correct, stratum, np.repeat(np.arange(5), 8)).odds_ratio
+    assert found.value == math.inf and math.isnan(found.p) and math.isnan(found.low)
+    alone = clustered_mantel_haenszel(aligned, correct, stratum, np.arange(40))
+    assert alone == mantel_haenszel(stratified_tables(aligned, correct, stratum)) and alone.odds_ratio.p < 0.001
 
 
 # --- choosing a layer --------------------------------------------------------------------------------------------

@@ -146,6 +146,16 @@ def test_the_interval_of_the_difference_covers_as_often_as_it_says():
     assert abs(np.mean(covered) - 0.95) < 0.03
 
 
+def test_proportional_points_have_no_difference_whatever_rounding_makes_of_them():
+    """In floats the coefficient of proportional points is 1, or a little less, or the variance beside it below 0."""
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        x, y = rng.uniform(size=(2, int(rng.integers(4, 9)))).round(3)
+        assert math.isnan(correlation_difference(x, x, y).p) and abs(correlation_difference(x, x, y).value) < 1e-12
+        assert math.isnan(correlation_difference(x, y, 0.3 * x + 0.2).p)
+        assert math.isnan(correlation_difference(x, 2 * x + 0.1, y).low)
+
+
 def test_equal_metrics_have_no_difference():
     x, y = points(1, 30)
     assert math.isnan(correlation_difference(x, x, y).p)  # nothing between them can vary

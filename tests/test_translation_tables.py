@@ -52,9 +52,6 @@ def test_tables_have_the_declared_columns_and_join_with_alignment(cache: Path) -
     assert list(long.columns) == list(translation_tables.COLUMNS["sentence_alignment"])
     theirs = tables.instance_alignment(alignment, "spa_Latn").query("pooling == 'weighted_mean'")
     assert long["margin"].tolist() == theirs["margin"].tolist() and len(long) == N * 4
-    joined = translation_tables.joined(one, "spa_Latn-eng_Latn", alignment, 2, "weighted_mean")
-    assert len(joined) == N and list(joined.columns)[-3:] == ["matched", "aligned", "margin"]
-    assert joined.loc[7, "margin"] == theirs.query("layer == 2 and instance_id == '7'")["margin"].item()
     related = translation_tables.correlations(directions)
     assert set(related["n"]) <= {0, 2} and related["r"].isna().all(), "two languages make no correlation"
 
@@ -221,6 +218,8 @@ def test_real_sentences_end_to_end(
     assert main(["run", *fixed.split(), "--task", "flores", *where]) == 0
     capsys.readouterr()
     one = translation_run(tmp_path)
-    joined = translation_tables.joined(one, "eng_Latn-tha_Thai", alignment_run(tmp_path), 1)
-    assert joined["instance_id"].tolist() == [str(i) for i in range(1, 7)]
-    assert joined["margin"].notna().sum() == 5, "the first sentence is the example, the seventh is beyond the limit"
+    beside = translation_tables.sentence_alignment(one, "eng_Latn-tha_Thai", alignment_run(tmp_path)).query(
+        "layer == 1"
+    )
+    known = beside.dropna(subset="margin")
+    assert len(known) == 5, "the first sentence is the example, the seventh is beyond the limit"

@@ -24,6 +24,7 @@ from crossalign.statistics.cohorts import (
 )
 from crossalign.statistics.correlation import (
     COEFFICIENTS,
+    FEWEST_POINTS,
     Correlation,
     correlation,
     correlation_difference,
@@ -41,7 +42,7 @@ from crossalign.statistics.layers import (
     layer_correlations,
     layer_deltas,
 )
-from crossalign.statistics.mixed import MixedLogistic, language_means, mixed_logistic
+from crossalign.statistics.mixed import MixedLogistic, between_languages, language_means, mixed_logistic
 from crossalign.statistics.multiplicity import benjamini_hochberg, holm
 from crossalign.statistics.paired import PairedCounts, mcnemar_exact, paired_counts, paired_difference
 from crossalign.statistics.pooled import mean_rate, pooled_auc, pooled_difference
@@ -55,12 +56,11 @@ from crossalign.statistics.strata import (
 
 __all__ = [
     "ByLayer", "COEFFICIENTS", "COHORTS", "CommonOddsRatio", "Conditionals", "Correlation", "CrossTable", "Estimate",
-    "LinearFit", "MixedLogistic", "PairedCounts", "Rate", "auc", "benjamini_hochberg", "clustered_mantel_haenszel",
+    "FEWEST_POINTS", "LinearFit", "MixedLogistic", "PairedCounts", "Rate", "auc", "benjamini_hochberg", "between_languages", "clustered_mantel_haenszel",
     "cohort_sizes", "cohorts", "conditionals", "correlation", "correlation_difference", "cross_table", "delta",
     "fisher_exact", "held_out_delta", "held_out_layers", "held_out_values", "holm", "indicators", "kendall", "language_means",
     "layer_correlations", "layer_deltas", "leave_one_out", "linear_fit", "mann_whitney", "mantel_haenszel",
     "mcnemar_exact", "mean_difference", "mean_rate", "means", "mixed_logistic", "odds_ratio", "paired_counts", "paired_difference",
     "partial_correlation", "pearson", "pooled_auc", "pooled_difference", "published_delta", "rate", "rate_difference",
-    "rate_of_counts", "spearman",
-    "stratified_tables", "undefined",
+    "rate_of_counts", "spearman", "stratified_tables", "undefined",
 ]  # fmt: skip

@@ -128,7 +128,7 @@ def mean_difference(values: Values, first: Values, groups: Groups | None = None)
     means = values[first].mean(), values[~first].mean()
     shares = values[first].var(ddof=1) / n1, values[~first].var(ddof=1) / n0
     value, variance = float(means[0] - means[1]), float(sum(shares))
-    if variance == 0:
+    if variance <= (1e-12 * np.abs(values).max()) ** 2:  # equal numbers differ from their mean by rounding
         return undefined(n1 + n0, value)
     freedom = variance**2 / (shares[0] ** 2 / (n1 - 1) + shares[1] ** 2 / (n0 - 1))
     if groups is not None:

@@ -1,6 +1,6 @@
 """Correlation over languages: Pearson, Spearman, Kendall, with intervals and permutation tests.
 
-All leave out the points where a side is NaN, and are NaN where a side is constant or has fewer than 4 points.
+All leave out the points where a side is NaN, and are NaN where a side is constant or has fewer than `FEWEST_POINTS`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from jaxtyping import Float, Int
 from crossalign.statistics.estimates import Z95, Estimate, two_sided, undefined
 
 Points = Float[np.ndarray, "point"]
+
+FEWEST_POINTS = 4
+"""Fewer points have no correlation: Fisher's interval needs as many."""
 
 PERMUTATIONS = 9999
 """Random orders of a permutation test: a p of 0.05 is then known to 0.002 (one standard error)."""
@@ -138,7 +141,8 @@ def correlation_difference(x: Points, other: Points, y: Points) -> Estimate:
     kept = ~(np.isnan(x) | np.isnan(other) | np.isnan(y))
     first, second, between = pearson(x[kept], y[kept]), pearson(other[kept], y[kept]), pearson(x[kept], other[kept])
     n = int(kept.sum())
-    if any(math.isnan(c.r) or abs(c.r) == 1 for c in (first, second, between)):
+    # Coefficients of proportional points are 1 to rounding only; beside one the variance is 0, or less than that.
+    if any(not abs(c.r) < 1 - ROUNDING for c in (first, second, between)):
         return undefined(n, first.r - second.r)
     a, b = first.r, second.r
     c = _between_coefficients(a, b, between.r)
@@ -170,8 +174,8 @@ def ranks(x: Points) -> Points:
 
 
 def _coefficient(coefficient: str, x: Points, y: Points) -> float:
-    """NaN where one side is constant or there are fewer than 4 points."""
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    """NaN where one side is constant or there are too few points."""
+    if len(x) < FEWEST_POINTS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan
     a, b = scored(coefficient, x), scored(coefficient, y)
     return float(np.clip((a * b).sum(), -1, 1))

@@ -86,7 +86,7 @@ def means(
 
     Student's t interval with one degree of freedom less than there are values, or groups. With groups the variance of the
     mean is the larger of that with whole groups resampled and that with independent instances. NaN without values; no
-    interval with fewer than 2.
+    interval with fewer than 2 of them, or of their groups.
 
     Args:
         values: e.g. alignment margins at each layer; NaN for undefined, which is left out.
@@ -105,7 +105,7 @@ def means(
         variance = (off**2).sum(axis=1) * n / (n - 1)
         if groups is not None:
             between, k = _between_groups(off, defined, groups)
-            variance, units = np.fmax(variance, between), np.where(k > 1, k, n)
+            variance, units = np.maximum(variance, between), k
         half = stdtrit(np.maximum(units - 1.0, 1.0), 0.975) * np.sqrt(variance)
     return mean, mean - half, mean + half, n
 
@@ -137,8 +137,9 @@ def wilson(p: float, n: float | int) -> tuple[float, float]:
 def design_effect(influence: Float[np.ndarray, "instance"], groups: Int[np.ndarray, "instance"] | None) -> float:
     """How much wider groups make the variance of an estimate; at least 1, and 1 without groups.
 
-    Where no instance moves the estimate (all are aligned, say), the data cannot tell how alike those of a group are. They
-    are then taken to be wholly alike, which is the safe side: n ÷ effect is n² ÷ Σ (size of a group)².
+    Where no instance moves the estimate (all are aligned, say), or all are of one group, the data cannot tell how alike
+    those of a group are. They are then taken to be wholly alike, which is the safe side: n ÷ effect is
+    n² ÷ Σ (size of a group)².
 
     Args:
         influence: by how much each instance moves the estimate (sums to 0).
@@ -151,11 +152,10 @@ def design_effect(influence: Float[np.ndarray, "instance"], groups: Int[np.ndarr
     """
     if groups is None or len(groups) == 0:
         return 1.0
-    independent = float(influence @ influence)
-    if independent == 0:
+    independent, sums = float(influence @ influence), group_sums(influence, groups)
+    if independent == 0 or len(sums) == 1:
         return float((group_sums(np.ones(len(groups)), groups) ** 2).sum()) / len(groups)
-    sums = group_sums(influence, groups)
-    if len(sums) in (1, len(groups)):
+    if len(sums) == len(groups):
         return 1.0
     return max(1.0, len(sums) / (len(sums) - 1) * float(sums @ sums) / independent)
 

@@ -57,7 +57,7 @@ def mantel_haenszel(tables: Tables) -> CommonOddsRatio:
     n = int(tables.sum())
     if len(tables) == 0:
         return CommonOddsRatio(undefined(0), math.nan, 0)
-    ratio = float(_log_ratios(tables[None])[0])
+    ratio = _log_ratio(tables)
     p = _cmh(tables)
     if not math.isfinite(ratio):
         return CommonOddsRatio(undefined(n, math.exp(ratio))._replace(p=p), math.nan, len(tables))
@@ -74,29 +74,32 @@ def clustered_mantel_haenszel(
 ) -> CommonOddsRatio:
     """The Mantel–Haenszel odds ratio where the same question stands in many languages, and questions come in groups.
 
-    The variance of its logarithm is a jackknife over groups (each left out of all strata at once), not below that of
-    independent instances; interval and two-sided p follow from the normal distribution. The test of homogeneity is
-    that of `mantel_haenszel` and takes instances as independent, so it errs towards finding differences.
+    The variance of its logarithm is the infinitesimal jackknife over groups (each weighs a little less in all strata at
+    once), not below that of independent instances; interval and two-sided p follow from the normal distribution. The
+    test of homogeneity is that of `mantel_haenszel` and takes instances as independent, so it errs towards finding
+    differences. Where the odds ratio is 0 or infinite there is no interval, and no p unless instances are independent.
 
     Args:
         aligned: 1.0, 0.0 or NaN, over all instances of all languages, one after the other.
         correct: likewise.
         stratum: language of each instance, numbered from 0.
         groups: resampling unit of each instance; the same number in every language.
+
+    Source: Efron 1982 (infinitesimal jackknife); leaving groups out fails where one holds all of a cell.
     """
     found = mantel_haenszel(stratified_tables(aligned, correct, stratum))
     kept = ~(np.isnan(aligned) | np.isnan(correct))
     _, group = np.unique(groups[kept], return_inverse=True)
     n_groups, n_strata = int(group.max(initial=-1)) + 1, int(stratum.max(initial=-1)) + 1
-    if n_groups < 2 or math.isnan(found.odds_ratio.low):
+    if n_groups == len(group):
         return found
+    if n_groups < 2 or math.isnan(found.odds_ratio.low):
+        return found._replace(odds_ratio=undefined(found.odds_ratio.n, found.odds_ratio.value))
     apart = stratified_tables(aligned[kept], correct[kept], group * n_strata + stratum[kept])
     apart = np.concatenate([apart, np.zeros((n_groups * n_strata - len(apart), 2, 2))]).reshape(
         n_groups, n_strata, 2, 2
     )
-    without = _log_ratios(apart.sum(axis=0) - apart)
-    without = without[np.isfinite(without)]
-    jackknife = (n_groups - 1) / n_groups * float(((without - without.mean()) ** 2).sum())
+    jackknife = n_groups / (n_groups - 1) * float((_group_influence(apart) ** 2).sum())
     ratio = math.log(found.odds_ratio.value)
     independent = ((math.log(found.odds_ratio.high) - ratio) / Z95) ** 2
     error = math.sqrt(max(jackknife, independent))
@@ -110,13 +113,25 @@ def _informative(tables: Tables) -> Float[np.ndarray, "informative 2 2"]:
     return tables[varies]
 
 
-def _log_ratios(tables: Float[np.ndarray, "left_out stratum 2 2"]) -> Float[np.ndarray, "left_out"]:
-    """Log Mantel–Haenszel odds ratio of each set of tables."""
-    n = np.maximum(tables.sum(axis=(-2, -1)), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        same = (tables[..., 0, 0] * tables[..., 1, 1] / n).sum(axis=-1)
-        crossed = (tables[..., 0, 1] * tables[..., 1, 0] / n).sum(axis=-1)
-        return np.log(same) - np.log(crossed)
+def _log_ratio(tables: Tables) -> float:
+    """Log Mantel–Haenszel odds ratio."""
+    n, ((a, b), (c, d)) = tables.sum(axis=(1, 2)), tables.transpose(1, 2, 0)
+    with np.errstate(divide="ignore"):
+        return float(np.log((a * d / n).sum()) - np.log((b * c / n).sum()))
+
+
+def _group_influence(apart: Float[np.ndarray, "group stratum 2 2"]) -> Float[np.ndarray, "group"]:
+    """Derivative of the log Mantel–Haenszel odds ratio by the weight of each group; sums to 0."""
+    whole = apart.sum(axis=0)
+    n, of_group = np.maximum(whole.sum(axis=(1, 2)), 1), apart.sum(axis=(2, 3))
+
+    def relative(first: tuple[int, int], second: tuple[int, int]) -> Float[np.ndarray, "group"]:
+        """Of one diagonal's Σ (product ÷ n), relative to that sum."""
+        x, y = whole[:, *first], whole[:, *second]
+        moved = apart[:, :, *first] * y + x * apart[:, :, *second] - x * y * of_group / n
+        return (moved / n).sum(axis=1) / (x * y / n).sum()
+
+    return relative((0, 0), (1, 1)) - relative((0, 1), (1, 0))
 
 
 def _robins_breslow_greenland(tables: Tables) -> float:

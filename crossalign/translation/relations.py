@@ -112,7 +112,7 @@ def within_sentences(points: pd.DataFrame, score: str) -> Estimate:
 
 
 def means_by_alignment(points: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Mean quality of aligned and of not aligned sentences per language, with normal intervals.
+    """Mean quality of aligned and of not aligned sentences per language, with t intervals.
 
     Columns language, and for side in aligned, not_aligned: side, side_low, side_high and n_side.
     """
@@ -138,7 +138,7 @@ def centred(points: pd.DataFrame, *columns: str) -> pd.DataFrame:
 def bins(points: pd.DataFrame, score: str, by: str) -> pd.DataFrame:
     """Mean quality in bins of a continuous measure of alignment that hold about as many sentences each.
 
-    Columns by (mean of the bin), from, to, the score, low, high (normal 95 % interval), n.
+    Columns by (mean of the bin), from, to, the score, low, high (95 % t interval), n.
     """
     known = points[points[by].notna() & points[score].notna()]
     if known.empty:

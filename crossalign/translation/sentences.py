@@ -81,7 +81,7 @@ def directions_of(run: Run) -> list[str]:
 def quality(run: Run) -> pd.DataFrame:
     """One row per language and direction: the languages' facts, direction, n, each score and rate with low and high.
 
-    chrF++ and BLEU are corpus scores with bootstrap intervals, COMET and COMETKIWI means of sentences with normal
+    chrF++ and BLEU are corpus scores with bootstrap intervals, COMET and COMETKIWI means of sentences with t
     intervals; rates of off-target, copied, empty and truncated outputs are shares of the sentences.
     """
     rows = _computed(run) if run.spec.kind == "translation" else _imported(run)

@@ -173,13 +173,6 @@ def sentence_alignment(run: Run, part: str, alignment: Run, pooling: str | None 
     return frame[frame["instance_id"].isin(set(mine))].reset_index(drop=True)
 
 
-def joined(run: Run, part: str, alignment: Run, layer: int, pooling: str | None = None) -> pd.DataFrame:
-    """The sentences of a part beside their alignment at one layer: `translations` with matched, aligned, margin."""
-    mine = sentence_alignment(run, part, alignment, pooling)
-    chosen = mine.loc[mine["layer"] == layer, ["instance_id", "matched", "aligned", "margin"]]
-    return translations(run, part).merge(chosen, on="instance_id", how="left")
-
-
 def matching_alignments(cache: Path, run: Run) -> list[Run]:
     """The alignment runs of the same weights, sentences and pivot that have one of the languages, newest first."""
     codes = {_identity(run, part)["language"] for part in run.languages()}

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +56,7 @@ def by_layer(
     run: RunTables, selection: Selection, other: str, coefficient: str
 ) -> tuple[LayerCorrelations, pd.DataFrame]:
     """`relations.by_layer` of the chosen metric, and `relations.by_metric`; of the rule for layers it matters only which layers count."""
-    return _by_layer(run.run.folder, run.version, _any_rule(selection), other, coefficient)
+    return _by_layer(run.run.folder, run.version, selection.at_best_layer(), other, coefficient)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -70,19 +69,12 @@ def _metric_differences(folder: Path, version: Version, selection: Selection, ot
 
 def metric_differences(run: RunTables, selection: Selection, other: str) -> pd.DataFrame:
     """`relations.metric_differences` of the chosen metric: as mean over layers where that is the rule, else at the best layer."""
-    return _metric_differences(run.run.folder, run.version, _any_rule(selection), other, aggregation(selection))
+    return _metric_differences(run.run.folder, run.version, selection.at_best_layer(), other, aggregation(selection))
 
 
 def aggregation(selection: Selection) -> str:
     """How one number is made of all layers where a single layer will not do: "mean" where that is the rule, else "max"."""
     return "mean" if selection.rule.startswith("mean") else "max"
-
-
-def _any_rule(selection: Selection) -> Selection:
-    """The selection without its rule for layers, but for whether the last layer counts: what shows all layers stays in the cache."""
-    return replace(
-        selection, rule="max_published" if selection.rule.endswith("_published") else "max", layer=0, depth=0
-    )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the margins of all languages …")
@@ -121,7 +113,7 @@ def _cohort_curves(
     sides = [outcomes[side].to_numpy(float) for side in ("pivot_correct", "correct")]
     sides.append(_groups(run, language))
     curves = profiles.cohort_curves(found.decided if value == "rate" else found.margin, *sides, value=value)
-    return CohortCurves(curves, profiles.deltas(found.decided, *sides))
+    return CohortCurves(curves, profiles.deltas(found.decided, *sides, run.n_layers))
 
 
 def has_fewer_options(run: RunTables, selection: Selection) -> bool:

@@ -10,7 +10,7 @@ time; caches are bounded, and keyed by the run's id and version, so that a run t
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,10 @@ class Selection:
     def fixed_layer(self, n_layers: int) -> int:
         """The layer that "layer" or "depth" means in a model of `n_layers` layers; 0 for the other rules."""
         return {"layer": self.layer, "depth": round(self.depth * n_layers / 100)}.get(self.rule, 0)
+
+    def at_best_layer(self) -> Selection:
+        """The same with each language's best layer, the last one left out where the rule leaves it out."""
+        return replace(self, rule="max_published" if self.rule.endswith("_published") else "max", layer=0, depth=0)
 
     def link(self, **changes: str) -> dict[str, str]:
         """Query of a link to another page with the same run, metric, pooling and layer, and with these changes."""

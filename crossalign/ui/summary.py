@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +37,7 @@ def _findings(folder: Path, version: Version, selection: Selection) -> list[Find
         instances = all_instance_points(run, selection)
     except UserError:  # an imported run without single instances
         instances = pd.DataFrame()
-    points, best = (language_points(run, s) for s in (selection, replace(selection, rule="max", layer=0)))
+    points, best = (language_points(run, s) for s in (selection, selection.at_best_layer()))
     return findings.told(run.languages, points, best, instances, about)
 
 

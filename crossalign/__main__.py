@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from crossalign.schema import POOLINGS, UserError
+
+UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+"""What the system says of a path given by mistake: it may not be entered, or cannot be one."""
 
 # Threads that wait for each other should spin only briefly: on a machine with other work a longer spin takes the core
 # from the thread that is waited for, and a pass takes ten times as long. libgomp reads this when torch is imported.
@@ -30,12 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"crossalign: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("crossalign: stopped; the same command goes on from here.", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in UNUSABLE or not error.filename:
+            raise
+        print(f"crossalign: Cannot use {error.filename}: {error.strerror}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("crossalign: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[common], help="compute the default runs: offline, in a minute or two")
     demo.add_argument("--first", action="store_true", help="compute the first of them only")
     app = commands.add_parser("app", parents=[common], help="serve the dashboard on this machine")
-    app.add_argument("--port", type=int, default=8501, metavar="N", help="default: 8501")
+    app.add_argument("--port", type=_port, default=8501, metavar="N", help="default: 8501")
     app.add_argument("--demo", action="store_true", help="compute what is missing of the default runs meanwhile")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
@@ -200,7 +209,12 @@ def _add_import(commands: argparse._SubParsersAction, common: argparse.ArgumentP
 def _add_choices(add: Callable[..., object]) -> None:
     """What is run: everything here but the model's name can change a number."""
     add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
-    add("--task", required=True, metavar="T", help="xcopa, xstorycloze, belebele, flores, miniature-copa")
+    add(
+        "--task",
+        required=True,
+        metavar="T",
+        help="xcopa, xstorycloze, belebele, flores, or miniature-copa, -story, -reading, -parallel",
+    )
     add(
         "--languages",
         type=_words,
@@ -281,6 +295,12 @@ def _limit(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of instances, or 'all'")
     return value
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1 to 65535")
+    return int(text)
 
 
 def run_command_line() -> None:

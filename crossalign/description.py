@@ -96,6 +96,19 @@ def command(run: RunTables, shared: bool = False) -> str:
     return shlex.join(["crossalign", "run", *(word for pair in given.items() if pair[1] for word in pair)])
 
 
+def alignment_command(run: RunTables) -> str:
+    """The command line that aligns the sentences of a translation run, in all its languages."""
+    spec = run.spec
+    given = {
+        "--model": spec.model,
+        "--task": spec.task,
+        "--languages": ",".join(code for code in run.codes if code != spec.pivot),
+        "--pivot": spec.pivot,
+        "--limit": str(spec.limit or "all"),
+    }
+    return shlex.join(["crossalign", "run", *(word for pair in given.items() for word in pair)])
+
+
 def parts_table(run: RunTables) -> pd.DataFrame:
     """One row per language: what was counted on the way, where and with what it was computed."""
     rows = []

@@ -54,6 +54,12 @@ def chosen(app: AppTest, key: str, **selection: list[Any]) -> AppTest:
     return app.run()
 
 
+def table_key(app: AppTest) -> str:
+    """Key of the list of instances or sentences, which is another table for every other list."""
+    ids = (frame.proto.id for frame in app.dataframe)
+    return next(f"rows-{found[2]}" for found in (i.rpartition("-rows-") for i in ids) if found[1])
+
+
 def said(app: AppTest) -> str:
     """All text of the page that comes in Markdown or as a message."""
     elements = (*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title, *app.subheader)

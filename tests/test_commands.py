@@ -17,6 +17,7 @@ from crossalign.__main__ import _parser, main
 from crossalign.planning import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, RunRequest, request_of
 from crossalign.schema import UserError
 from crossalign.store import parts, runs
+from crossalign.tasks import TASKS
 from crossalign.translation.planning import TranslationRequest
 
 
@@ -206,6 +207,8 @@ def test_a_limit_that_is_no_positive_number_is_told(capsys: pytest.CaptureFixtur
         (["run", "--model", "m", "--task", "xcopa", "--dtype", "int4"], "bfloat16"),
         (["run", "--model", "m", "--task", "xcopa", "--shots", "two"], "--shots"),
         (["summary"], "RUN"),
+        (["app", "--port", "99999"], "1 to 65535"),
+        (["app", "--port", "-1"], "--port"),
         (["fly"], "fly"),
         ([], "COMMAND"),
     ],
@@ -217,6 +220,32 @@ def test_a_mistake_in_the_options_is_told_with_status_2(
         main(arguments)
     assert stop.value.code == 2
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--task", "xcopa", "--model", "PATH"],
+        ["run", "--task", "xcopa", "--model", "gpt2", "--data", "PATH"],
+        ["import", "lm-eval", "PATH"],
+        ["import", "published", "PATH"],
+        ["list", "--cache", "PATH"],
+    ],
+)
+def test_a_path_that_cannot_be_one_is_told_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str]
+) -> None:
+    long = str(tmp_path / ("x" * 300))
+    given = [long if word == "PATH" else word for word in arguments]
+    assert main([*given, *([] if "--cache" in given else ["--cache", str(tmp_path)])]) in (0, 2)
+    assert "Traceback" not in said(capsys)
+
+
+def test_the_help_names_every_task(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    text = " ".join(capsys.readouterr().out.split()).replace("- ", "-").replace(", -", ", miniature-")
+    assert [name for name in TASKS if name not in text] == []
 
 
 def test_export_to_a_place_that_is_a_file_is_told(cache: Path, capsys: pytest.CaptureFixture) -> None:

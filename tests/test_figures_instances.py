@@ -8,7 +8,7 @@ import pytest
 from figure_frames import HOSTILE, assert_sound, instance_rows, is_empty, language_rows
 
 from crossalign.figures.association import aligned_versus_not, forest, two_by_two
-from crossalign.figures.instances import KINDS, aligned_layers, distribution, over_layers
+from crossalign.figures.instances import KINDS, aligned_layers, distribution
 
 
 def layered(n: int = 100, n_layers: int = 33) -> pd.DataFrame:
@@ -70,17 +70,6 @@ def test_undefined_few_and_equal_values(kind: str) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(KeyError):
         distribution(instance_rows(3), "margin", kind="pie")
-
-
-def test_medians_over_layers() -> None:
-    table = layered()
-    drawing = over_layers(table)
-    assert_sound(drawing, 60_000)
-    lines = [t for t in drawing.figure.data if t.mode == "lines+markers"]
-    right = table[table["correct"]].groupby("layer")["margin"].median()
-    assert np.allclose(lines[0].y, right, atol=1e-5) and lines[0].customdata[3] == [3]
-    assert len(over_layers(table, by="cohort", wide=False).figure.data) == 8
-    assert is_empty(over_layers(table.assign(margin=np.nan)))
 
 
 def test_shares_by_number_of_aligned_layers() -> None:

@@ -124,6 +124,15 @@ def test_another_model_or_language_than_the_folders_is_left_out(release: Path, c
     assert runs["xcopa"].languages() == ["it", "sw"]
 
 
+def test_the_setting_is_that_of_the_task_folder_wherever_the_release_lies(release: Path, tmp_path: Path) -> None:
+    elsewhere = release.rename(tmp_path / "xcopa_copy_3shot")
+    write_logs(elsewhere / "accuracy_outputs/Small/xcopa/th/org__small", {"xcopa_th": xcopa_samples("th")}, shots=5)
+    report = import_release(elsewhere, tmp_path / "cache")
+    assert not any("its folder says" in note for note in report.notes)
+    found = {r.spec.protocol: r.languages() for r in list_runs(tmp_path / "cache")[0] if r.spec.task == "xcopa"}
+    assert found == {"unnormalized": ["it", "sw"], "harness": ["it", "sw", "th"]}
+
+
 def test_the_shots_of_the_log_count_not_those_of_the_folder(release: Path, cache: Path) -> None:
     setting = release / "accuracy_outputs/Small/xcopa_unnormalized_5shot"
     write_logs(setting / "th/org__small", {"xcopa_th": xcopa_samples("th")}, shots=0)

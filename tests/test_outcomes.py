@@ -14,8 +14,9 @@ from synthetic import Shape, synthetic_run
 
 from crossalign import findings, tables
 from crossalign.alignment import aligned, layers_aligned
+from crossalign.imported import Aligned
 from crossalign.margins import read_margins
-from crossalign.outcomes import outcomes
+from crossalign.outcomes import at_layers, outcomes
 from crossalign.schema import UserError
 from crossalign.store import parts
 from crossalign.store.files import write_arrays, write_json
@@ -126,6 +127,14 @@ def test_outcomes_are_those_of_the_tables_and_join_on_the_id(run: Run) -> None:
             assert row.pivot_correct == right
             assert row.cohort == f"E{'C' if right else 'W'}-X{'C' if row.correct else 'W'}"
             assert (row.logprob_margin > 0) == (row.correct == 1)
+
+
+def test_a_language_without_a_rate_at_any_layer_has_no_decision_and_hides_no_other(run: Run) -> None:
+    frame = outcomes(run, CODES[1:3])
+    sizes = frame.groupby("language", sort=False).size().tolist()
+    drawn = [Aligned(np.full((3, n), value), np.full((3, n), value)) for n, value in zip(sizes, (np.nan, 1.0), strict=True)]  # fmt: skip
+    found = at_layers(frame, dict(zip(CODES[1:3], drawn, strict=True)), {CODES[2]: 1})
+    assert found["aligned"].isna().sum() == sizes[0] and (found["aligned"][sizes[0] :] == 1).all()
 
 
 def test_sentences_have_no_outcome(tmp_path: Path) -> None:

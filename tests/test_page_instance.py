@@ -97,6 +97,16 @@ def test_the_layer_and_the_language_change_what_is_shown_and_keep_the_instance(o
     assert app.query_params["instance"] == "passage-1#1" and 'lang="deu-Latn"' in bodies(app)[1]
 
 
+def test_the_layer_shown_follows_the_layer_looked_at_until_another_is_chosen(opened: Open, cache: Path) -> None:
+    app = opened(cache, language="swh_Latn", rule="layer", layer="1")
+    assert app.slider(key="at").value == 1
+    app.slider(key="layer").set_value(3).run()
+    assert app.slider(key="at").value == 3 and app.query_params["at"] == "3"
+    app.slider(key="at").set_value(0).run()
+    app.slider(key="layer").set_value(2).run()
+    assert app.slider(key="at").value == 0
+
+
 def test_the_link_shown_opens_the_same_view(opened: Open, cache: Path) -> None:
     app = opened(cache, language="deu_Latn", instance="passage-4#1", at="2", answer="wrong")
     link = next(code.value for code in app.code if "instance=" in code.value)

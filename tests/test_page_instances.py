@@ -134,8 +134,7 @@ def test_the_button_opens_the_chosen_instance_with_the_same_filter(opened: Open,
 def test_a_click_on_a_row_opens_it(opened: Open, cache: Path) -> None:
     app = opened(cache, language="arb_Arab")
     wanted = ids(app)[4]
-    app.session_state["rows"] = {"selection": {"rows": [4], "columns": [], "cells": []}}
-    app.run()
+    app = opening.chosen(app, opening.table_key(app), rows=[4])
     assert app.title[0].value == "Instance" and app.query_params["instance"] == wanted
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from opening import chosen, figure, opened, said
+from opening import chosen, figure, opened, said, table_key
 from synthetic import HOSTILE, MODEL, Shape, synthetic_run
 from synthetic_translation import synthetic_translation
 
@@ -116,13 +116,32 @@ def test_the_link_holds_every_control(whole: Path) -> None:
     )
 
 
+def test_only_languages_with_sentences_of_the_direction_are_offered(whole: Path, tmp_path: Path) -> None:
+    cache = shutil.copytree(whole, tmp_path / "cache")
+    shutil.rmtree(next(cache.glob("*/parts/swh_Latn-eng_Latn")))
+    for page in ("translation", "sentence"):
+        for direction, count in (("xx-en", 3), ("en-xx", 4)):
+            app = opened(cache, page, language="swh_Latn", direction=direction)
+            assert not app.exception and not app.error
+            assert len(app.selectbox(key="language").options) == count
+
+
+def test_one_damaged_run_of_translations_hides_no_other(whole: Path, tmp_path: Path) -> None:
+    cache = shutil.copytree(whole, tmp_path / "cache")
+    part = next(cache.glob("*/parts/swh_Latn-eng_Latn"))
+    (part / "translations.parquet").write_bytes(b"nothing")
+    app = opened(cache, "overview")
+    assert not app.exception and app.error and "crossalign verify" in app.error[0].value.replace("\\", "")
+    assert app.selectbox(key="run").options and len(app.dataframe) >= 1
+
+
 def test_the_list_is_filtered_and_leads_to_a_sentence(whole: Path) -> None:
     app = opened(whole, "translation", language="deu_Latn")
     listed = app.dataframe[-1].value
     assert len(listed) == N and "not translated" in set(listed["wrong"].dropna())
     few = opened(whole, "translation", language="deu_Latn", faults="copied").dataframe[-1].value
     assert few["instance_id"].tolist() == ["passage-1#1"] and (few["source"] == few["output"]).all()
-    app = chosen(app, "rows", rows=[7])
+    app = chosen(app, table_key(app), rows=[7])
     assert app.title[0].value == "Sentence"
     assert app.query_params["sentence"] == listed["instance_id"][7] and app.query_params["language"] == "deu_Latn"
 

@@ -126,6 +126,21 @@ def test_a_run_of_another_schema_is_told_and_the_others_are_still_shown(
     assert advice in said(capsys)
 
 
+@pytest.mark.parametrize("spec", ['"x"', "[]", "null", "{}"])
+def test_a_damaged_description_is_told_and_the_others_are_still_shown(
+    cache: Path, capsys: pytest.CaptureFixture, spec: str
+) -> None:
+    for name in ("xcopa_other_0123456789ab", "xcopa_other_0123456789ac"):
+        (cache / name).mkdir()
+    text = f'{{"schema_version": {SCHEMA_VERSION}, "spec": {spec}, "facts": {{}}, "execution": {{}}}}'
+    (cache / "xcopa_other_0123456789ab/run.json").write_text(text)
+    (cache / "xcopa_other_0123456789ac/run.json").mkdir()
+    assert main(["list", "--cache", str(cache), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert len(shown["runs"]) == 1 and len(shown["unreadable"]) == 2
+    assert "lacks a field" in shown["unreadable"][0] and "Cannot read" in shown["unreadable"][1]
+
+
 def test_a_part_of_another_schema_is_not_read(cache: Path, capsys: pytest.CaptureFixture) -> None:
     path = run_folder(cache) / "parts/it/manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": SCHEMA_VERSION + 1}))

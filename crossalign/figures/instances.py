@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from crossalign.figures import densities
-from crossalign.figures.marks import band, reference_line
+from crossalign.figures.marks import reference_line
 from crossalign.figures.theme import Drawing, Style, canvas, counted, empty, faded, groups, numbers, short, spoken
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -164,58 +164,6 @@ def _one_violin(place: int, look: Style, values: np.ndarray, grid: np.ndarray, s
         x=[place], y=numbers([median]), mode="markers", marker=mark, hovertext=hover, hoverinfo="text", showlegend=False
     )
     return [body, go.Scatter(**bar, line={"color": look.colour, "width": 6}), dot]
-
-
-def over_layers(
-    table: pd.DataFrame, value: str = "margin", by: str | None = "correct", *, label: str = "Alignment margin (cosine)", wide: bool = True
-) -> Drawing:  # fmt: skip
-    """The distribution of a value at every layer, by group: median as a line, the middle half and 90 % as bands.
-
-    Args:
-        table: one row per instance and layer, columns layer, `value` and `by`.
-        value, by, label: as in `distribution`.
-        wide: also draws the bands of 90 %; sensible for one or two groups.
-    """
-    known = table[table[value].notna()]
-    if known.empty:
-        return empty(f"No layer has a defined {label}.")
-    traces, words = [], []
-    for look, part in groups(known, by):
-        levels = part.astype({value: float}).groupby("layer")[value]
-        q = levels.quantile(list(QUANTILES)).unstack()
-        n = levels.size()
-        layers = q.index.to_numpy(np.int16)
-        if wide:
-            traces.append(band(layers, q[0.05], q[0.95], look.colour, 0.08, legendgroup=look.label))
-        traces.append(band(layers, q[0.25], q[0.75], look.colour, 0.18, legendgroup=look.label))
-        hover = [
-            f"layer {layer}, {look.label}<br>median {short(row[0.5])}<br>half between {short(row[0.25])} and {short(row[0.75])}"
-            f"<br>90 % between {short(row[0.05])} and {short(row[0.95])}<br>n = {n[layer]:,}"
-            for layer, row in q.iterrows()
-        ]
-        line, marker = (
-            {"color": look.colour, "dash": look.dash, "width": 2},
-            {"symbol": look.symbol, "size": 6, "color": look.colour},
-        )
-        traces.append(
-            go.Scatter(
-                x=layers,
-                y=numbers(q[0.5]),
-                customdata=[[i] for i in layers.tolist()],
-                mode="lines+markers",
-                line=line,
-                marker=marker,
-                hovertext=hover,
-                hoverinfo="text",
-                name=f"{look.label} (n = {n.max():,})",
-                legendgroup=look.label,
-            )
-        )
-        words.append(f"{look.label}: median highest at layer {int(q[0.5].idxmax())}, {short(q[0.5].max())}")
-    note = "line: median; bands: middle half" + (" and 90 %" if wide else "")
-    figure = canvas(traces, "Layer (0 = embeddings)", label, note=note)
-    reference_line(figure, 0, "", across=True)
-    return Drawing(figure, spoken(f"{label} over layers. {'; '.join(words)}.", 600))
 
 
 def aligned_layers(table: pd.DataFrame, n_layers: int, by: str | None = "correct") -> Drawing:

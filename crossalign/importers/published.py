@@ -67,8 +67,8 @@ def find_sources(folder: Path, report: Report) -> list[RunSource]:
     release = find_release(folder, report)
     sources = []
     with_accuracy: set[tuple[str, str]] = set()
-    for (model, _), evaluations in sorted(release.evaluations.items()):
-        for source in _by_condition(release, model, evaluations, report):
+    for (model, setting), evaluations in sorted(release.evaluations.items()):
+        for source in _by_condition(release, model, setting, evaluations, report):
             with_accuracy.add((model, source.task))
             _add_decisions(source, release.decisions.get((model, source.task, ""), {}))
             source.quality = release.quality.get((model, source.task), [])
@@ -170,7 +170,7 @@ def _model_of(release: Release, folder: str) -> str:
 
 
 def _by_condition(
-    release: Release, model: str, evaluations: Iterable[Evaluation], report: Report
+    release: Release, model: str, setting: str, evaluations: Iterable[Evaluation], report: Report
 ) -> Iterable[RunSource]:
     """The runs of one setting folder; evaluations of another model than the folder's are left out."""
     expected = _model_of(release, model)
@@ -181,25 +181,24 @@ def _by_condition(
                 evaluation.results, f"it is of {shown_model(evaluation.model)}, the others here of {expected}."
             )
             continue
-        _check_shots(evaluation, report)
+        _check_shots(evaluation, setting, report)
         key = (evaluation.commit, name.task, *conditions(evaluation))
         if key not in sources:
-            sources[key] = _source(release, expected, evaluation, name)
+            sources[key] = _source(release, expected, setting, evaluation, name)
         place(sources[key], evaluation, name)
     return sources.values()
 
 
-def _check_shots(evaluation: Evaluation, report: Report) -> None:
+def _check_shots(evaluation: Evaluation, setting: str, report: Report) -> None:
     """Notes a log whose folder says another number of shots; the log counts."""
-    match = re.search(r"_(\d+)shot", str(evaluation.results.parent))
+    match = re.search(r"_(\d+)shot", setting)
     if match and int(match[1]) != evaluation.shots:
         report.notes.append(
             f"{evaluation.results}: its folder says {match[1]} shots, the log {evaluation.shots}; it is kept apart."
         )
 
 
-def _source(release: Release, model: str, evaluation: Evaluation, name: Named) -> RunSource:
-    setting = next(part for part in evaluation.results.parts if part.startswith(f"{name.task}_"))
+def _source(release: Release, model: str, setting: str, evaluation: Evaluation, name: Named) -> RunSource:
     words = re.sub(r"_?\d+shot", "", setting.removeprefix(name.task)).strip("_").replace("_", " ")
     protocol = ", ".join(w for w in (words or "harness", evaluation.prompting) if w)
     return RunSource(

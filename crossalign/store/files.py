@@ -141,8 +141,12 @@ def checksum(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Raises UserError when the file is damaged; FileNotFoundError when it is absent."""
+    """Raises UserError when the file is damaged or may not be read; FileNotFoundError when it is absent."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except ValueError:
         raise UserError(f"{path} is damaged (not valid JSON): delete its folder and run the command again.") from None

@@ -136,7 +136,7 @@ def read_run(folder: Path) -> Run:
         spec = RunSpec(**record["spec"] | nested)
         facts = record["facts"] | {"created": record["created"], "where": record["where"]}
         return Run(folder, spec, Execution(**record["execution"]), facts)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / 'run.json'} lacks a field: delete the run and compute it again.") from None
 
 

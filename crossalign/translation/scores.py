@@ -18,7 +18,7 @@ from typing import Any
 from crossalign.languages import matching_code
 from crossalign.schema import UserError
 from crossalign.store import parts
-from crossalign.store.files import checksum, read_json, write_json, write_table
+from crossalign.store.files import checksum, write_json, write_table
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 
@@ -35,6 +35,9 @@ def inputs(run: Run, part: str) -> list[dict[str, str]]:
     """What COMET reads, `src`, `mt` and `ref` of each scored sentence, in the run's order."""
     rows = _scored(run, part)
     return [{"src": r["source"], "mt": r["output"], "ref": r["reference"]} for r in rows]
+
+
+LAYOUTS = "give what score_with_comet.py wrote, or scores of the DALI paper's release"
 
 
 def write_inputs(run: Run, folder: Path) -> list[Path]:
@@ -62,9 +65,12 @@ def import_scores(
     """
     if not path.is_file():
         raise UserError(f"There is no file {path}: give the JSON file with the scores.")
-    value = read_json(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is no valid JSON: {LAYOUTS}.") from None
     if not isinstance(value, dict) or not value:
-        raise UserError(f"{path} holds no scores: see `crossalign scores --help` for its layout.")
+        raise UserError(f"{path} holds no scores: {LAYOUTS}.")
     found = _ours(run, path, value) if set(value) <= set(EXTERNAL) else _published(run, path, value, metric, direction)
     for name, scores in found.items():
         for part, numbers in scores.items():

@@ -186,7 +186,17 @@ def matching_alignments(cache: Path, run: Run) -> list[Run]:
 
 
 def _same_sentences(run: Run, alignment: Run) -> bool:
-    """Whether an id means the same sentence in both, by the pivot's texts: the data may come from two folders."""
+    """Whether an id means the same sentence in both, by the pivot's texts; of a damaged run that is not known.
+
+    The data may come from two folders.
+    """
+    try:
+        return _same_texts(run, alignment)
+    except UserError:
+        return False
+
+
+def _same_texts(run: Run, alignment: Run) -> bool:
     part, pivot = run.languages()[0], run.spec.pivot
     if not parts.has_file(alignment, pivot, "instances.parquet"):
         return True  # imported without the pivot's texts

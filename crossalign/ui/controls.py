@@ -85,12 +85,21 @@ def choose_several(
     return tuple(chosen)
 
 
-def choose_number(label: str, low: int, high: int, key: str, *, default: int | None = None, **settings: Any) -> int:
-    """A whole number from `low` to `high`, by a slider; with one value only there is nothing to move."""
+def choose_number(
+    label: str, low: int, high: int, key: str, *, default: int | None = None, follow: bool = False, **settings: Any
+) -> int:
+    """A whole number from `low` to `high`, by a slider; with one value only there is nothing to move.
+
+    Args:
+        follow: the value moves with the default for as long as it is the default.
+    """
     start = low if default is None else min(max(default, low), high)
     address.settle(key, lambda text: int(_one(text)), start, lambda v: isinstance(v, int) and low <= v <= high)
     if low == high:
         return low
+    if follow:
+        before, st.session_state[f"{key}-default"] = st.session_state.get(f"{key}-default"), start
+        st.session_state[key] = start if st.session_state[key] == before else st.session_state[key]
     value = int(st.slider(label, low, high, key=key, **settings))
     address.keep(key, str(value))
     return min(max(value, low), high)

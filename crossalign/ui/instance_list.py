@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -108,8 +109,10 @@ def pick_row(listed: pd.DataFrame, column_config: dict, noun: str, files: str) -
     if listed.empty:
         st.info("Take a filter away or look for fewer words.", title=f"No {noun} is like this")
         return None
+    # A row is chosen by its place, so another list is another table: a click on what is no longer there chooses nothing.
+    key = f"rows-{zlib.crc32(chr(10).join(listed['instance_id']).encode()):08x}"
     event = components.show_table(
-        listed, key="rows", on_select="rerun", selection_mode="single-row", column_config=column_config
+        listed, key=key, on_select="rerun", selection_mode="single-row", column_config=column_config
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(f"{noun.capitalize()} to open", listed["instance_id"], key="to-open", width=320)

@@ -117,7 +117,10 @@ def show_job(job_id: str) -> None:
 
 
 def _show_job(job_id: str, state: str) -> None:
-    job = record.find_job(cache_folder(), job_id)
+    try:
+        job = record.find_job(cache_folder(), job_id)
+    except UserError:  # removed from the list in another tab: a page that is drawn anew says so
+        st.rerun()
     if job.state != state:
         st.rerun()
     st.markdown(f"**{components.plain(request.title(job.request))}** · {record.STATES[job.state]}")

@@ -83,16 +83,17 @@ def choose_layer(run: RunTables, key: str = "layer") -> int:
     )
 
 
-def choose_language(run: RunTables, key: str = "language") -> str:
-    """One language other than the pivot that has alignment, by English name."""
+def choose_language(run: RunTables, codes: Sequence[str] | None = None) -> str:
+    """One language other than the pivot, of those with alignment or of `codes`, by English name."""
     return controls.choose_one(
-        "Language", run.aligned_codes, key, format_func=lambda code: named(run, code), width=WIDE
+        "Language", codes or run.aligned_codes, "language", format_func=lambda code: named(run, code), width=WIDE
     )
 
 
 def go_to_language(customdata: Sequence[Any]) -> None:
     """For `components.show(on_click=...)`: the language of the point that was clicked."""
-    st.session_state["language"] = customdata[0]
+    if customdata[0]:  # what stands for all languages together has no code
+        st.session_state["language"] = customdata[0]
 
 
 def choose_languages(run: RunTables, key: str = "languages", most: int = MOST_LANGUAGES) -> tuple[str, ...]:

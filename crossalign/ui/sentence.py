@@ -17,6 +17,7 @@ from crossalign.figures.languages import strip
 from crossalign.figures.theme import Drawing, number, spoken
 from crossalign.instance_record import plain_values
 from crossalign.instance_search import neighbours
+from crossalign.schema import UserError
 from crossalign.translation.differences import Piece, differences
 from crossalign.translation.sentences import FAULTS, SCALES, Decided, faults
 from crossalign.ui import components, controls
@@ -40,6 +41,8 @@ LEGEND = (
 def step(points: pd.DataFrame, kept: np.ndarray, view: View) -> int:
     """The sentence to look at, and buttons to the one before and after among those kept by the filter; its row."""
     ids = points["instance_id"].tolist()
+    if not ids:
+        raise UserError(f"No sentence {DIRECTIONS[view.direction]} is known of this language, only scores of all.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = ids.index(controls.choose_one("Sentence", ids, "sentence", format_func=spoken))
         before, after = neighbours(kept, row)

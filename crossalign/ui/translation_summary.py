@@ -28,7 +28,9 @@ def findings_of(run: Translated) -> list[Finding]:
 
 def show() -> None:
     """Runs with translations, and the findings of the newest or of that which was chosen; nothing without any."""
-    runs = translations.runs_with_translations()
+    runs, problems = translations.runs_with_translations()
+    for problem in problems:
+        st.warning(components.plain(problem))
     if runs.empty:
         return
     st.subheader("Translations", anchor="translations")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
-from crossalign import relations, tables
+from crossalign import description, relations, tables
 from crossalign.figures.theme import Measure
 from crossalign.languages import language
 from crossalign.schema import UserError
@@ -82,19 +82,27 @@ class Translated(RunTables):
 
 
 @st.cache_resource(max_entries=4, show_spinner="Looking for translations …")
-def _runs_with_translations(cache: Path, version: Version) -> pd.DataFrame:
-    rows = []
-    for run in (r for r in list_runs(cache, None)[0] if sentences.holds_translations(r)):
-        directions = sentences.directions_of(run)
-        codes = {code for d in directions for code in sentences.codes_of(run, d)}
-        words = " and ".join(DIRECTIONS[d] for d in directions)
-        rows.append(data.overview_row(run) | {"directions": words, "done": len(codes)})
+def _runs_with_translations(cache: Path, version: Version) -> tuple[pd.DataFrame, list[str]]:
+    rows, problems = [], []
+    for run in list_runs(cache, None)[0]:
+        try:
+            rows += _row(run) if sentences.holds_translations(run) else []
+        except UserError as error:
+            problems.append(str(error))
     frame = pd.DataFrame(rows)
-    return frame.assign(computed=pd.to_datetime(frame["computed"], errors="coerce", utc=True)) if rows else frame
+    frame = frame.assign(computed=pd.to_datetime(frame["computed"], errors="coerce", utc=True)) if rows else frame
+    return frame, problems
 
 
-def runs_with_translations() -> pd.DataFrame:
-    """Rows as of `data.overview` of the runs with translations or their scores, newest first.
+def _row(run: Run) -> list[dict]:
+    directions = sentences.directions_of(run)
+    codes = {code for d in directions for code in sentences.codes_of(run, d)}
+    words = " and ".join(DIRECTIONS[d] for d in directions)
+    return [data.overview_row(run) | {"directions": words, "done": len(codes)}]
+
+
+def runs_with_translations() -> tuple[pd.DataFrame, list[str]]:
+    """Rows as of `data.overview` of the runs with translations or their scores, newest first, and damaged runs' problems.
 
     Here `done` counts languages, and there is a column directions.
     """
@@ -120,7 +128,9 @@ def opened(run_id: str) -> Translated:
 
 def choose_run() -> Translated:
     """The run in the side bar, and its alignment where there are several. Ends the page with the next step without one."""
-    cache, runs = cache_folder(), runs_with_translations()
+    cache, (runs, problems) = cache_folder(), runs_with_translations()
+    for problem in problems:
+        st.warning(components.plain(problem))
     if runs.empty:
         _tell_next_step()
         st.stop()
@@ -195,23 +205,11 @@ def header(run: Translated) -> None:
 
 def tell_alignment_is_missing(run: Translated) -> None:
     """What to compute so that quality can be set against alignment."""
-    spec = run.spec
     st.info(
         "Compute the alignment of the same model on the same sentences, then reload this page.",
         title="There is no alignment to set quality against",
     )
-    words = [
-        "crossalign",
-        "run",
-        "--model",
-        spec.model_name,
-        "--task",
-        spec.task,
-        "--languages",
-        ",".join(run.codes[:8]),
-    ]
-    words += ["--limit", str(spec.limit)] if spec.limit else []
-    st.code(f"python -m {shlex.join(words)}", language="bash")
+    st.code(f"python -m {description.alignment_command(run)}", language="bash")
 
 
 # --- what is looked at -------------------------------------------------------------------------------------------
@@ -270,6 +268,12 @@ def quality_of(run: Translated, view: View) -> pd.DataFrame:
     if rows.empty:
         raise UserError("No language passes all filters: take one away under “Filter languages”.")
     return rows.reset_index(drop=True)
+
+
+def codes_of(run: Translated, view: View) -> list[str]:
+    """Languages with sentences in the direction; where none has, those with scores."""
+    rows = run.quality[run.quality["direction"] == view.direction]
+    return rows.loc[rows["n"] > 0, "language"].tolist() or rows["language"].tolist()
 
 
 def rates_of(run: Translated, view: View) -> pd.DataFrame:

@@ -1,15 +1,17 @@
 """Compute: says what a run would take, starts it, and shows how it gets on."""
 
+from functools import partial
+
 import streamlit as st
 
 from crossalign.jobs import process, record
 from crossalign.ui import components, controls, data, jobs
 
 
-def take_job() -> None:
-    """The row that was clicked becomes the job that is shown."""
+def take_job(ids: list[str]) -> None:
+    """The row that was clicked becomes the job that is shown; `ids` are the rows as they were drawn."""
     if rows := st.session_state["jobs"]["selection"]["rows"]:
-        st.session_state["job"] = record.list_jobs(data.cache_folder())[rows[0]].job_id
+        st.session_state["job"] = ids[rows[0]]
 
 
 st.title("Compute")
@@ -36,7 +38,7 @@ if known:
     components.show_table(
         jobs.table(list(known.values())),
         key="jobs",
-        on_select=take_job,
+        on_select=partial(take_job, list(known)),
         selection_mode="single-row",
         alt="All jobs; choose a row to look at that job",
         column_config={"created": st.column_config.DatetimeColumn("created (UTC)", format="YYYY-MM-DD HH:mm")},

@@ -41,7 +41,7 @@ st.caption(components.plain(" · ".join(instance_list.facts(point, sides[-1].tag
 
 st.subheader("Alignment")
 best = data.layer_of(run, chosen, code)
-layer = controls.choose_number("Layer shown", 0, run.n_layers, "at", default=best, help="0 = embeddings")
+layer = controls.choose_number("Layer shown", 0, run.n_layers, "at", default=best, follow=True, help="0 = embeddings")
 similarity = instances.similarity_of(run, chosen, code, row)
 metric = chosen.metric if chosen.metric in cosines.COMPARED else "dali"
 pair = st.grid(2 if similarity is not None and metric != "dali_s" else 1, min_column_width=360)

@@ -4,17 +4,19 @@
 # (pandas returns unions that say nothing about the frame at hand.)
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
 from crossalign.figures.languages import ACCURACY, RATE, scatter
+from crossalign.schema import UserError
 from crossalign.ui import components, data, selection, summary, translation_summary
 
 
-def take_run() -> None:
-    """The row that was clicked becomes the run of all pages."""
+def take_run(ids: list[str]) -> None:
+    """The row that was clicked becomes the run of all pages; `ids` are the rows as they were drawn."""
     if rows := st.session_state["runs"]["selection"]["rows"]:
-        st.session_state["run"] = alignment_runs()["run"].iloc[rows[0]]
+        st.session_state["run"] = ids[rows[0]]
 
 
 def alignment_runs():
@@ -34,7 +36,7 @@ def show_runs() -> None:
     components.show_table(
         runs.assign(coverage=runs["done"] / runs["wanted"])[shown],
         key="runs",
-        on_select=take_run,
+        on_select=partial(take_run, runs["run"].tolist()),
         selection_mode="single-row",
         alt="The cached runs; choose a row to look at that run",
         column_config={
@@ -59,7 +61,10 @@ st.caption("Where does the model map a language onto its pivot, and does that go
 follow_computation()
 findings, translated, cache = st.container(), st.container(), st.container()
 with translated:  # before what ends the page where the cache holds no other run
-    translation_summary.show()
+    try:
+        translation_summary.show()
+    except UserError as error:  # of one run of translations: the others can still be looked at
+        st.error(components.plain(str(error)))
 with findings:
     run = selection.choose_run()
 with cache:

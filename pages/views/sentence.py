@@ -11,7 +11,7 @@ st.title("Sentence")
 run = translations.choose_run()
 translations.header(run)
 view = translations.choose_view(run, "one layer")
-language = choose_language(run)
+language = choose_language(run, translations.codes_of(run, view))
 points = sentences.points_of(run, view, language)
 asked = sentences.choose_filter(points, view)
 kept = sentences.rows_matching(run, view, points, asked, language)
@@ -29,7 +29,7 @@ frame, everyone = sentence.margins(found, point["instance_id"])
 if frame.empty:
     st.info(sentence.without_margins(found), title="No margins are known")
 else:
-    shown = translations.layers_of(run, view)[language]
+    shown = translations.layers_of(run, view).get(language, 0)
     drawn = figures.margin_by_layer(frame, Depth(run.n_layers), everyone=everyone, layer=shown, noun="sentence")
     components.show(drawn, frame, "margin-by-layer", run)
 

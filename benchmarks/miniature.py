@@ -34,13 +34,13 @@ def script_of(instance_id: str) -> str:
 
 
 def answers(finished: Any) -> pd.DataFrame:
-    """One row per language and instance: script, link, correct, DALI at the language's best layer by pooling."""
+    """One row per language and instance: script, kind, link, correct, DALI at the language's best layer by pooling."""
     rates = tables.best_layers(tables.rates(finished))
     frames = []
     for code in finished.languages():
         frame = tables.instances(finished, code)[["language", "instance_id", "correct", "tags"]]
         frame["script"] = [script_of(i) for i in frame["instance_id"]]
-        frame["link"] = [t[-1] for t in frame["tags"]]
+        frame["kind"], frame["link"] = ([t[place] for t in frame["tags"]] for place in (0, -1))
         if code != PIVOT:
             decisions = tables.instance_alignment(finished, code)
             for pooling in finished.spec.poolings:
@@ -72,6 +72,13 @@ def accuracy_table(everything: pd.DataFrame, shares: dict[str, float]) -> pd.Dat
         row |= {link: frame.loc[frame["link"] == link, "correct"].mean() for link in LINKS}
         rows.append(row | {"spread over seeds": frame.groupby("model")["correct"].mean().std()})
     return pd.DataFrame(rows)
+
+
+def kinds_table(everything: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy by task and kind of item, of facts that the language was shown; a column per language."""
+    shown = everything[everything["link"] == "seen"]
+    means = shown.pivot_table(index=["task", "kind"], columns="language", values="correct", sort=False)
+    return means[list(LANGUAGES)].reset_index()
 
 
 def cohorts(everything: pd.DataFrame) -> pd.DataFrame:
@@ -149,10 +156,11 @@ def main() -> int:
                     frames.append(answers(finished).assign(task=task, model=str(model)))
     accuracy = accuracy_table(pd.concat(frames, ignore_index=True), shares)
     alignment = pd.concat(alignments, ignore_index=True)
-    best = alignment.groupby(["task", "pooling", "metric", "language"], sort=False)[
-        ["layer", "rate", "relabelled_rate"]
-    ].mean()
+    groups = alignment.groupby(["task", "pooling", "metric", "language"], sort=False)
+    best = groups[["layer", "rate", "relabelled_rate"]].mean()
+    best = best.assign(**{"spread over seeds": groups["rate"].std()})
     print(_markdown(accuracy))
+    print(_markdown(kinds_table(pd.concat(frames, ignore_index=True))))
     for (task, pooling, metric), rates in best.groupby(level=[0, 1, 2], sort=False):
         print(f"\n{task} {pooling} {metric}")
         print(_markdown(rates.droplevel([0, 1, 2]).reindex([c for c in LANGUAGES if c != PIVOT]).T.reset_index()))

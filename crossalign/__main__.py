@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from crossalign.arguments import limit, port, words
 from crossalign.schema import POOLINGS, UserError
 
 UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[common], help="compute the default runs: offline, in a minute or two")
     demo.add_argument("--first", action="store_true", help="compute the first of them only")
     app = commands.add_parser("app", parents=[common], help="serve the dashboard on this machine")
-    app.add_argument("--port", type=_port, default=8501, metavar="N", help="default: 8501")
+    app.add_argument("--port", type=port, default=8501, metavar="N", help="default: 8501")
     app.add_argument("--demo", action="store_true", help="compute what is missing of the default runs meanwhile")
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
@@ -136,7 +137,7 @@ def _add_translate(commands: argparse._SubParsersAction, common: argparse.Argume
     add = translate.add_argument
     add("--model", required=True, metavar="M", help="Hub id, or a folder written by save_pretrained")
     add("--task", default="flores", metavar="T", help="a task of parallel sentences (default: flores)")
-    add("--languages", type=_words, default=(), metavar="a,b", help="codes, comma-separated (default: all)")
+    add("--languages", type=words, default=(), metavar="a,b", help="codes, comma-separated (default: all)")
     add("--direction", choices=("en-xx", "xx-en", "both"), default="both", help="en is the pivot (default: both)")
     add("--shots", type=int, default=5, metavar="K", help="translated examples before each sentence (default: 5)")
     add(
@@ -144,9 +145,7 @@ def _add_translate(commands: argparse._SubParsersAction, common: argparse.Argume
         choices=("dev", "test"),
         help="split of the examples; of test they are left out (default: dev if any)",
     )
-    add(
-        "--limit", type=_limit, metavar="N", help="first N sentences, or 'all' (default: flores: 100, as in the papers)"
-    )
+    add("--limit", type=limit, metavar="N", help="first N sentences, or 'all' (default: flores: 100, as in the papers)")
     add("--data", type=Path, metavar="DIR", help="read local files in the upstream schema instead of the Hub")
     add("--pivot", metavar="CODE", help="language that is translated from and into (default: the task's English)")
     add(
@@ -217,7 +216,7 @@ def _add_choices(add: Callable[..., object]) -> None:
     )
     add(
         "--languages",
-        type=_words,
+        type=words,
         default=(),
         metavar="a,b",
         help="codes, comma-separated (default: all; the pivot is always added)",
@@ -226,7 +225,7 @@ def _add_choices(add: Callable[..., object]) -> None:
     add("--data", type=Path, metavar="DIR", help="read local files in the upstream schema instead of the Hub")
     add(
         "--limit",
-        type=_limit,
+        type=limit,
         metavar="N",
         help="first N instances, or 'all' (default: all; flores: 100, as in the papers)",
     )
@@ -251,7 +250,7 @@ def _add_choices(add: Callable[..., object]) -> None:
     add(
         "--pooling",
         dest="poolings",
-        type=_words,
+        type=words,
         default=("last_token", "weighted_mean"),
         metavar="a,b",
         help=f"of {', '.join(POOLINGS)} (default: last_token,weighted_mean)",
@@ -278,29 +277,6 @@ def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:
         help="cpu, cuda, cuda:1, or auto for a model larger than one GPU (default: cuda if there is one)",
     )
     add("--batch-tokens", type=int, metavar="N", help=batch_tokens)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _limit(text: str) -> int:
-    """0 stands for all."""
-    if text == "all":
-        return 0
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of instances, or 'all'")
-    return value
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1 to 65535")
-    return int(text)
 
 
 def run_command_line() -> None:

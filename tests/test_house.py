@@ -19,7 +19,7 @@ PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) i
 
 ORDER = (
     "schema",
-    "languages amounts",
+    "languages amounts arguments",
     "similarity scoring statistics representation projection",
     "alignment distractors miniature",
     "models tasks",
@@ -35,7 +35,7 @@ ORDER = (
     "demo",
     "accuracy imported",
     "tables outcomes comparison definitions console reference",
-    "translation.tables relations profiles fewer_options run_tables",
+    "translation.tables relations metric_relations profiles fewer_options run_tables",
     "effects instance_search instance_record description",
     "translation.sentences translation.relations correctness",
     "figures findings",

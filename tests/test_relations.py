@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from figure_frames import language_rows
 
-from crossalign import relations
+from crossalign import metric_relations, relations
 from crossalign.relations import PAIRS
 from crossalign.schema import UserError
 from crossalign.statistics import correlation_difference, pearson, spearman
@@ -147,7 +147,7 @@ def test_every_metric_with_corrections(points: pd.DataFrame) -> None:
     accuracy = points["accuracy"].to_numpy()
     good = rate_frame(np.column_stack([accuracy, accuracy / 2]), "dali_s")
     poor = rate_frame(np.random.default_rng(3).uniform(size=(12, 2)), "dali")
-    table = relations.by_metric(pd.concat([good, poor], ignore_index=True), points, "accuracy")
+    table = metric_relations.by_metric(pd.concat([good, poor], ignore_index=True), points, "accuracy")
     assert table[["metric", "rule"]].to_numpy().tolist() == [["dali_s", "max"], ["dali_s", "mean"], ["dali", "max"], ["dali", "mean"]]  # fmt: skip
     assert table["r"][0] == pytest.approx(1) and table["r"][1] == pytest.approx(1)
     grid = poor.pivot_table(index="language", columns="layer", values="rate").to_numpy()
@@ -161,7 +161,7 @@ def test_one_metric_against_each_other_one(points: pd.DataFrame) -> None:
     rng, accuracy = np.random.default_rng(3), points["accuracy"].to_numpy()
     grids = {"dali_s": accuracy[:, None] + rng.normal(0, 0.05, (12, 2)), "dali": rng.uniform(size=(12, 2))}
     rates = pd.concat([rate_frame(grid, metric) for metric, grid in grids.items()], ignore_index=True)
-    found = relations.metric_differences(rates, points, "accuracy", "dali_s")
+    found = metric_relations.metric_differences(rates, points, "accuracy", "dali_s")
     assert found[["metric", "rule"]].to_numpy().tolist() == [["dali_s", "mean"], ["dali", "max"], ["dali", "mean"]]
     chosen, other = grids["dali_s"].max(axis=1), grids["dali"].mean(axis=1)
     expected = correlation_difference(chosen, other, accuracy)
@@ -170,7 +170,9 @@ def test_one_metric_against_each_other_one(points: pd.DataFrame) -> None:
     assert row["r"] == pytest.approx(pearson(other, accuracy).r)
     assert row["difference"] == pytest.approx(pearson(chosen, accuracy).r - row["r"])
     assert (found["p"] <= found["p_holm"]).all()
-    turned = relations.metric_differences(rates, points, "accuracy", "dali", "mean").set_index(["metric", "rule"])
+    turned = metric_relations.metric_differences(rates, points, "accuracy", "dali", "mean").set_index(
+        ["metric", "rule"]
+    )
     assert turned["difference"]["dali_s", "max"] == pytest.approx(-row["difference"])
 
 
@@ -179,19 +181,19 @@ def test_metrics_are_compared_over_the_languages_of_both(points: pd.DataFrame) -
     grids = {metric: rng.uniform(size=(12, 2)) for metric in ("dali", "mexa", "mexa_t")}
     grids["mexa"][:3], grids["mexa_t"][:] = np.nan, np.nan
     rates = pd.concat([rate_frame(grid, metric) for metric, grid in grids.items()], ignore_index=True)
-    found = relations.metric_differences(rates, points, "accuracy", "dali").set_index(["metric", "rule"])
+    found = metric_relations.metric_differences(rates, points, "accuracy", "dali").set_index(["metric", "rule"])
     assert ("mexa_t", "max") not in found.index
     row, accuracy = found.loc["mexa", "max"], points["accuracy"].to_numpy()[3:]
     assert row["n"] == 9 and found.loc["dali", "mean"]["n"] == 12
     assert row["difference"] + row["r"] == pytest.approx(pearson(grids["dali"].max(axis=1)[3:], accuracy).r)
-    assert relations.metric_differences(rates, points, "accuracy", "mexa_t").empty
+    assert metric_relations.metric_differences(rates, points, "accuracy", "mexa_t").empty
 
 
 def test_equal_metrics_differ_by_nothing_and_have_no_p(points: pd.DataFrame) -> None:
     grid = np.random.default_rng(5).uniform(size=(12, 2))
     rates = pd.concat([rate_frame(grid, metric) for metric in ("dali", "dali_s")], ignore_index=True)
     row = (
-        relations.metric_differences(rates, points, "accuracy", "dali")
+        metric_relations.metric_differences(rates, points, "accuracy", "dali")
         .set_index(["metric", "rule"])
         .loc["dali_s", "max"]
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from crossalign import correctness, definitions, description, effects, findings, profiles, relations
+from crossalign import correctness, definitions, description, effects, findings, metric_relations, profiles, relations
 from crossalign.figures import association, correlation, instances, languages, layers
 from crossalign.figures.theme import Measure, estimate
 from crossalign.findings import FEWEST_LANGUAGES, About
@@ -97,14 +97,14 @@ def _against_accuracy(m: Material, rate: Measure) -> list[Block]:
     )
     blocks.append(Picture(drawn, relations.best_layer_in_words(by_layer), by_layer.table))
     of_pooling = m.run.rates[m.run.rates["pooling"] == m.pooling]
-    metrics = relations.by_metric(of_pooling, m.points, pair.other)
+    metrics = metric_relations.by_metric(of_pooling, m.points, pair.other)
     blocks.append(
         Listing(
             relations.worded(metrics),
             "Every metric against accuracy. The corrected p answer for having tried all rows.",
         )
     )
-    differences = relations.metric_differences(of_pooling, m.points, pair.other, m.metric)
+    differences = metric_relations.metric_differences(of_pooling, m.points, pair.other, m.metric)
     if len(differences):
         about = f"{m.label} (best layer) against the other metrics: its r minus theirs, over the same languages."
         blocks.append(Listing(relations.worded(differences), f"{about} Intervals of Zou 2007, p of Steiger 1980."))

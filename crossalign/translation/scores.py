@@ -68,7 +68,7 @@ def import_scores(
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise UserError(f"{path} is no valid JSON: {LAYOUTS}.") from None
+        raise UserError(f"{path} is not valid JSON: {LAYOUTS}.") from None
     if not isinstance(value, dict) or not value:
         raise UserError(f"{path} holds no scores: {LAYOUTS}.")
     found = _ours(run, path, value) if set(value) <= set(EXTERNAL) else _published(run, path, value, metric, direction)

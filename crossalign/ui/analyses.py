@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from crossalign import accuracy, fewer_options, profiles, reference, relations, tables
+from crossalign import accuracy, fewer_options, metric_relations, profiles, reference, relations, tables
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.fewer_options import OptionCount
 from crossalign.imported import aligned_instances
@@ -49,13 +49,13 @@ def _by_layer(
         data.layers_counted(r, selection.rule, run.n_layers) for r in (of_pooling, data.curves(run, selection))
     )
     layers = relations.by_layer(curves, points, other, coefficient)
-    return layers, relations.by_metric(rates, points, other, coefficient)
+    return layers, metric_relations.by_metric(rates, points, other, coefficient)
 
 
 def by_layer(
     run: RunTables, selection: Selection, other: str, coefficient: str
 ) -> tuple[LayerCorrelations, pd.DataFrame]:
-    """`relations.by_layer` of the chosen metric, and `relations.by_metric`; of the rule for layers it matters only which layers count."""
+    """`relations.by_layer` of the chosen metric, and `metric_relations.by_metric`; of the rule for layers it matters only which layers count."""
     return _by_layer(run.run.folder, run.version, selection.at_best_layer(), other, coefficient)
 
 
@@ -64,11 +64,13 @@ def _metric_differences(folder: Path, version: Version, selection: Selection, ot
     run = data.load_run(folder, version)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
     rates = data.layers_counted(of_pooling, selection.rule, run.n_layers)
-    return relations.metric_differences(rates, data.language_points(run, selection), other, selection.metric, rule)
+    return metric_relations.metric_differences(
+        rates, data.language_points(run, selection), other, selection.metric, rule
+    )
 
 
 def metric_differences(run: RunTables, selection: Selection, other: str) -> pd.DataFrame:
-    """`relations.metric_differences` of the chosen metric: as mean over layers where that is the rule, else at the best layer."""
+    """`metric_relations.metric_differences` of the chosen metric: as mean over layers where that is the rule, else at the best layer."""
     return _metric_differences(run.run.folder, run.version, selection.at_best_layer(), other, aggregation(selection))
 
 

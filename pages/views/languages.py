@@ -9,7 +9,7 @@ from crossalign.figures import correlation as more_figures
 from crossalign.figures import languages as figures
 from crossalign.figures.theme import Measure
 from crossalign.findings import FEWEST_LANGUAGES
-from crossalign.ui import address, analyses, components, controls, data, selection
+from crossalign.ui import address, analyses, components, controls, data, metric_parts, selection
 from crossalign.ui.estimates import show_estimates
 
 COLOURS = {"none": "nothing", "script": "script", "family": "family", "resource_level": "resource level"}
@@ -61,18 +61,7 @@ def by_layer_and_metric() -> None:
     drawing = more_figures.correlation_by_layer(table, label=label, **look)
     components.show(drawing, layers.table, "correlation-by-layer", run)
     st.caption(relations.best_layer_in_words(layers))
-    st.subheader("Every metric")
-    show_estimates(metrics, "r", coefficient.title(), "metrics", run)
-    st.caption("The corrected p answer for having looked at all rows of this table.")
-    differences = analyses.metric_differences(run, chosen, pair.other)
-    if len(differences):
-        metric, rule = selection.metric_label(chosen.metric), relations.RULES[analyses.aggregation(chosen)]
-        st.subheader(f"{metric} against the other metrics")
-        show_estimates(differences, "difference", f"r of {metric} minus it", "differences", run)
-        st.caption(
-            f"Does {metric} ({rule}) go with {measures[pair.other].label.lower()} better? Differences of Pearson's r over "
-            "the same languages, intervals of Zou 2007, p of Steiger 1980; read them with care below 15 languages."
-        )
+    metric_parts.show(run, chosen, pair.other, measures[pair.other].label.lower(), metrics, coefficient)
 
 
 scatter()

@@ -96,11 +96,11 @@ def command(run: RunTables, shared: bool = False) -> str:
     return shlex.join(["crossalign", "run", *(word for pair in given.items() if pair[1] for word in pair)])
 
 
-def alignment_command(run: RunTables) -> str:
-    """The command line that aligns the sentences of a translation run, in all its languages."""
+def alignment_command(run: RunTables, shared: bool = False) -> str:
+    """The command line that aligns the sentences of a translation run, in all its languages. `shared` as in `settings`."""
     spec = run.spec
     given = {
-        "--model": spec.model,
+        "--model": _model(run, shared),
         "--task": spec.task,
         "--languages": ",".join(code for code in run.codes if code != spec.pivot),
         "--pivot": spec.pivot,

@@ -16,6 +16,7 @@ import streamlit as st
 
 from crossalign import description, relations, tables
 from crossalign.figures.theme import Measure
+from crossalign.jobs.process import hosted
 from crossalign.languages import language
 from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
@@ -153,18 +154,8 @@ def _tell_next_step() -> None:
         return
     model = str(runs["model"].iloc[0])
     st.info("Translate parallel sentences with a model, then reload this page.", title="No translations are cached yet")
-    words = [
-        "crossalign",
-        "translate",
-        "--model",
-        model,
-        "--task",
-        "flores",
-        "--data",
-        "DIR",
-        "--languages",
-        "swh_Latn",
-    ]
+    words = ["crossalign", "translate", "--model", model]
+    words += ["--task", "flores", "--data", "DIR", "--languages", "swh_Latn"]
     st.code(f"python -m {shlex.join(words)}", language="bash")
 
 
@@ -209,7 +200,7 @@ def tell_alignment_is_missing(run: Translated) -> None:
         "Compute the alignment of the same model on the same sentences, then reload this page.",
         title="There is no alignment to set quality against",
     )
-    st.code(f"python -m {description.alignment_command(run)}", language="bash")
+    st.code(f"python -m {description.alignment_command(run, hosted())}", language="bash")
 
 
 # --- what is looked at -------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from crossalign.languages import Language, language
 from crossalign.schema import TABLES_VERSION
 from crossalign.statistics import Correlation, pearson, spearman
 from crossalign.store import parts
-from crossalign.store.files import told, write_atomically, write_json
+from crossalign.store.files import write_atomically, write_json, writing
 from crossalign.store.runs import Run
 
 COLUMNS: dict[str, dict[str, str]] = {
@@ -275,7 +275,7 @@ def write(out: Path, name: str, columns: Iterable[str], frames: Iterator[pd.Data
         if writer is not None:
             writer.close()
 
-    with told(out):
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     write_atomically(parquet, lambda p: write_atomically(csv, lambda c: both(p, c)))
     return [parquet, csv]

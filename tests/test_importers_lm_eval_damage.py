@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from fault import Server
 from foreign import TIME, append, only, rewrite, sample, samples_of, write_logs, write_xcopa_logs, xcopa_samples
 
 from crossalign import tables
-from crossalign.importers import building
+from crossalign.importers import building, samples
 from crossalign.importers.lm_eval import import_logs
 from crossalign.schema import UserError
 from crossalign.store.parts import verify
@@ -152,6 +156,29 @@ def test_an_error_in_the_middle_leaves_no_run(logs: Path, cache: Path, monkeypat
     with pytest.raises(RuntimeError):
         import_logs(logs, cache)
     assert [p.name for p in cache.iterdir()] == [".imports.lock"]
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "number", "told"),
+    [
+        (samples, "_sample", errno.EIO, r"Cannot read .*samples_xcopa_.*: Input/output error"),
+        (pq.ParquetWriter, "write_table", errno.ENOSPC, r"Cannot write .*instances.parquet: the disk is full"),
+    ],
+)
+def test_a_disk_that_fails_in_the_middle_is_told_by_the_right_file(
+    logs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: int, told: str
+) -> None:
+    work, calls = getattr(place, name), count()
+
+    def fail(*arguments: object) -> object:
+        if next(calls) == 1:
+            raise OSError(number, os.strerror(number))
+        return work(*arguments)
+
+    monkeypatch.setattr(place, name, fail)
+    with pytest.raises(UserError, match=told):
+        import_logs(logs, cache)
+    assert list_runs(cache) == ([], [])
 
 
 def test_a_source_that_changes_meanwhile_is_not_imported(

@@ -16,7 +16,7 @@ from crossalign.importers.samples import Sample, read_samples
 from crossalign.importers.sources import RunSource, identify
 from crossalign.schema import UserError
 from crossalign.store import parts
-from crossalign.store.files import told
+from crossalign.store.files import writing
 from crossalign.store.runs import Run
 from crossalign.store.scorings import finish_scoring, scorings, writing_scoring
 
@@ -94,7 +94,7 @@ def _write(target: Path, run: Run, code: str, path: Path, report: Report) -> Non
     """The log's scores of the run's items; every item of the run must be there, with its texts and gold."""
     wanted, faults = _questions(run, code), Faults(path)
     missing = set(wanted)
-    with told(target), pq.ParquetWriter(target, SCORES, compression="zstd") as writer:
+    with writing(target), pq.ParquetWriter(target, SCORES, compression="zstd") as writer:
         batch: list[Sample] = []
         for sample in read_samples(path, run.spec.task, code, faults):
             identity = sample.instance.instance_id

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossalign.importers.samples import Sample
-from crossalign.store.files import told
+from crossalign.store.files import writing
 
 BATCH_ITEMS = 64
 """Items in memory at a time; with five examples before each, an item is some tens of kilobytes."""
@@ -87,7 +87,7 @@ def write_items(instances: Path, scores: Path | None, samples: Iterable[Sample],
         scores: None when there are no samples; then no such file is written.
         bare: gives the items without samples, once all samples are known.
     """
-    with told(instances), pq.ParquetWriter(instances, INSTANCES, compression="zstd") as texts:
+    with writing(instances), pq.ParquetWriter(instances, INSTANCES, compression="zstd") as texts:
         if scores is not None:
             with pq.ParquetWriter(scores, SCORES, compression="zstd") as options:
                 for batch in _batches(s for s in samples if items.take(s)):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from crossalign.importers.report import Faults
 from crossalign.schema import Instance
+from crossalign.store.files import reading
 from crossalign.tasks import TASKS, Task
 
 
@@ -31,7 +32,7 @@ class Sample(NamedTuple):
 
 
 def read_samples(path: Path, task: str, language: str, faults: Faults) -> Iterator[Sample]:
-    """The sound items of a file, a line in memory at a time.
+    """The sound items of a file, a line in memory at a time; UserError where it cannot be read to its end.
 
     Lines that are cut, lack a field, repeat an item, or have a gold that is none of the options are left out and
     counted in `faults`.
@@ -42,7 +43,7 @@ def read_samples(path: Path, task: str, language: str, faults: Faults) -> Iterat
     """
     seen: set[int] = set()
     first_filter = None
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

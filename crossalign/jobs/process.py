@@ -18,7 +18,7 @@ import crossalign
 from crossalign.jobs.record import Job, Process, is_alive, jobs_folder, list_jobs, read_job
 from crossalign.jobs.request import JobRequest, checked, command, record_of
 from crossalign.schema import UserError
-from crossalign.store.files import told, write_json
+from crossalign.store.files import write_json, writing
 from crossalign.store.locks import lock
 
 PATIENCE = 5.0
@@ -47,7 +47,7 @@ def create(cache: Path, request: JobRequest) -> Job:
     _refuse_when_hosted()
     request = checked(request)
     folder = jobs_folder(cache) / secrets.token_hex(8)
-    with told(folder):
+    with writing(folder):
         folder.mkdir(parents=True)
     write_json(folder / "job.json", {"request": record_of(request), "created": time.time()})
     _forget_old_estimates(cache)
@@ -75,7 +75,7 @@ def start(cache: Path, job: Job) -> Job:
 def _launch(folder: Path, arguments: list[str], process: Process, name: str) -> None:
     """Starts the process in a session of its own, with the job's lock in its hands."""
     root = Path(crossalign.__file__).parents[1]  # the child runs this very code
-    with told(folder), (folder / "lock").open("a") as held:
+    with writing(folder), (folder / "lock").open("a") as held:
         _take(held.fileno())
         with (folder / f"{name}.json").open("wb") as out, (folder / f"{name}.log").open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 (no shell; every argument is checked in `request`)

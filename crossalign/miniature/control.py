@@ -25,7 +25,7 @@ def _make(trained: Path, folder: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
-    from crossalign.store.files import told
+    from crossalign.store.files import writing
 
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(trained)
@@ -34,7 +34,7 @@ def _make(trained: Path, folder: Path) -> None:
     config.initializer_range = 0.08
     torch.manual_seed(SEED)
     model = AutoModelForCausalLM.from_config(config)
-    with told(folder):
+    with writing(folder):
         # The configuration is written last: it marks the folder complete.
         AutoTokenizer.from_pretrained(trained).save_pretrained(folder)
         model.save_pretrained(folder)

@@ -31,7 +31,7 @@ REASONS = {
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Turns a refusal of the operating system into one sentence."""
     try:
         yield
@@ -41,13 +41,24 @@ def told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """The same for a file that is there and cannot be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+@contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     """A folder to fill, beside the place of this name that it is to be renamed to; what is left of it is removed.
 
     The caller holds the lock of the place, so folders of other processes for it are those of killed ones, and go.
     """
     temporary = parent / f".{name}.{os.getpid()}.tmp"
-    with told(temporary):
+    with writing(temporary):
         for left in parent.glob(f".{name}.*.tmp"):
             shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -63,7 +74,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     The temporary file is removed when anything fails, so that a full disk keeps its last free bytes.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with told(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(temporary)
@@ -143,10 +154,7 @@ def checksum(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """Raises UserError when the file is damaged or may not be read; FileNotFoundError when it is absent."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+        with reading(path):
+            return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         raise UserError(f"{path} is damaged (not valid JSON): delete its folder and run the command again.") from None

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossalign.store.files import told
+from crossalign.store.files import writing
 
 
 @contextmanager
 def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
     """Holds a lock on `path` (created when absent); yields False when `wait` is False and another process holds it."""
-    with told(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
     with file:

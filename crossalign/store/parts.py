@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossalign.schema import Manifest, UserError
-from crossalign.store.files import checksum, one_line, temporary_folder, told, write_json
+from crossalign.store.files import checksum, one_line, temporary_folder, write_json, writing
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scorings import verify_scorings
@@ -68,7 +68,7 @@ def finish_part(run: Run, temporary: Path, manifest: Manifest) -> None:
     complete = replace(manifest, checksums={p.name: checksum(p) for p in files})
     write_json(temporary / "manifest.json", asdict(replace(complete, digest=complete.own_digest)))
     target = run.part_folder(manifest.language)
-    with told(target):
+    with writing(target):
         if target.exists() and _exchanged(temporary, target):
             return  # what was there is now the temporary folder, which is removed
         shutil.rmtree(target, ignore_errors=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossalign.schema import SCHEMA_VERSION, UserError
-from crossalign.store.files import checksum, one_line, read_json, temporary_folder, told, write_json
+from crossalign.store.files import checksum, one_line, read_json, temporary_folder, write_json, writing
 from crossalign.store.runs import Run
 
 
@@ -60,7 +60,7 @@ def finish_scoring(run: Run, temporary: Path, name: str, provenance: dict[str, A
     }
     write_json(temporary / "manifest.json", record)
     target = run.folder / "scores" / name
-    with told(target):
+    with writing(target):
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
 

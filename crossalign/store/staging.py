@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crossalign.schema import Execution
-from crossalign.store.files import told
+from crossalign.store.files import writing
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run, read_run, write_run
 
@@ -22,7 +22,7 @@ def staging(cache: Path) -> Iterator[Path]:
     """
     folder = cache / ".imports"
     with lock(cache / ".imports.lock"):
-        with told(folder):
+        with writing(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         try:
@@ -35,7 +35,7 @@ def install_run(cache: Path, staged: Run, execution: Execution, facts: dict[str,
     """Makes a staged folder a run of the cache: its description is written last, then it is renamed into place."""
     write_run(staged.folder, staged.spec, execution, facts)
     target = cache / staged.run_id
-    with told(target):
+    with writing(target):
         shutil.rmtree(target, ignore_errors=True)  # no run: `existing_run` would have found it
         staged.folder.rename(target)
     return read_run(target)

@@ -261,7 +261,7 @@ def quality_of(run: Translated, view: View) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def codes_of(run: Translated, view: View) -> list[str]:
+def languages_offered(run: Translated, view: View) -> list[str]:
     """Languages with sentences in the direction; where none has, those with scores."""
     rows = run.quality[run.quality["direction"] == view.direction]
     return rows.loc[rows["n"] > 0, "language"].tolist() or rows["language"].tolist()

@@ -55,7 +55,10 @@ else:
 
 st.subheader("Aligned and not aligned sentences")
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    language, effect = choose_language(run, translations.codes_of(run, view)), translation_parts.choose_effect(run)
+    language, effect = (
+        choose_language(run, translations.languages_offered(run, view)),
+        translation_parts.choose_effect(run),
+    )
 name, points = run.name(language), sentences.points_of(run, view, language)
 if effect:
     found = sentences.effects_of(run, view, effect)

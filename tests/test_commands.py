@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -220,6 +221,16 @@ def test_a_mistake_in_the_options_is_told_with_status_2(
         main(arguments)
     assert stop.value.code == 2
     assert word in capsys.readouterr().err
+
+
+def test_a_taken_port_is_told_before_anything_is_computed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert main(["app", "--demo", "--port", str(port), "--cache", str(tmp_path / "cache")]) == 2
+    assert f"Port {port} is in use" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(

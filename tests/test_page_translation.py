@@ -182,16 +182,27 @@ def test_imported_scores_without_margins_are_shown(released: Path) -> None:
     assert "No margins are known" in notes(app)
 
 
-def test_without_alignment_quality_is_shown_and_the_next_command_told(whole: Path, tmp_path: Path) -> None:
+def test_without_alignment_quality_is_shown_and_the_next_command_told(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = shutil.copytree(whole, tmp_path / "cache")
     for folder in cache.glob("flores_*"):
         shutil.rmtree(folder)
     app = opened(cache, "translation")
     assert not app.exception and not app.error
-    assert "There is no alignment" in notes(app) and "crossalign run --model" in app.code[0].value
+    assert "There is no alignment" in notes(app)
+    arguments = "--task flores --languages deu_Latn,arb_Arab,swh_Latn,tha_Thai --pivot eng_Latn --limit 40"
+    assert app.code[0].value == f"python -m crossalign run --model example-org/synthetic-8b {arguments}"
     assert figure(app, "quality").data and not app.metric
     app = opened(cache, "sentence")
     assert not app.exception and not app.error and "No margins are known" in notes(app)
+    for path in cache.glob("*/run.json"):  # as if the model were a folder of this machine
+        record = json.loads(path.read_text())
+        record["spec"] |= {"model": "/home/someone/synthetic-8b", "model_identity": "files:0"}
+        path.write_text(json.dumps(record))
+    assert "--model /home/someone/synthetic-8b --" in opened(cache, "translation").code[0].value
+    monkeypatch.setenv("CROSSALIGN_HOSTED", "1")
+    assert opened(cache, "translation").code[0].value == f"python -m crossalign run --model synthetic-8b {arguments}"
 
 
 def test_runs_without_translations_tell_how_to_translate(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from argparse import Namespace
@@ -26,14 +28,26 @@ def serve(options: Namespace) -> int:
     With `demo`, the default runs are computed meanwhile; where the cache has nothing to show, the first of them before.
 
     Raises:
-        UserError: the checkout's `app.py` is not beside the package, or the first run fails.
+        UserError: the checkout's `app.py` is not beside the package, the port is taken, or the first run fails.
     """
     if not APP.is_file():
         raise UserError(f"There is no {APP}: the dashboard is started from a checkout of the project.")
+    _refuse_taken(options.port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is begun is ended too
     with _computing_demo(options.cache) if options.demo else nullcontext():
         _run_server(options)
     return 0
+
+
+def _refuse_taken(port: int) -> None:
+    """Before anything is computed: what cannot be served need not be waited for."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = "is in use: stop what listens there" if error.errno == errno.EADDRINUSE else "may not be used"
+            raise UserError(f"Port {port} {reason}, or name another one with --port.") from None
 
 
 @contextmanager

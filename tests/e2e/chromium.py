@@ -98,3 +98,10 @@ def click_point(page, chart: str, label: str) -> None:
         text.element_handle(),
     )
     page.mouse.click(*place)
+
+
+def choose_row(page, row: int) -> None:
+    """Clicks the box of a row, from 0, of the last table on a page."""
+    table = page.locator("[data-testid=stDataFrame]").last
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 18, "y": 52 + 35 * row})

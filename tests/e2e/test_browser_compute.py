@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
+from crossalign.jobs import process
 from crossalign.jobs.process import cancel
 from crossalign.jobs.record import list_jobs
+from crossalign.jobs.request import JobRequest
 from crossalign.store.parts import verify
 from crossalign.store.runs import list_runs
-from e2e.chromium import free_port, new_page, serving
+from e2e.chromium import choose_row, free_port, new_page, serving
 
 pytestmark = pytest.mark.browser
 
@@ -55,4 +60,27 @@ def test_a_job_is_started_watched_cancelled_resumed_and_survives_page_and_server
     ((run,), problems) = list_runs(cache)
     assert run.complete and not problems and not verify(run)
     assert list_jobs(cache)[0].process.attempt == 2
+    page.close()
+
+
+def test_a_click_shows_a_job_and_one_that_is_removed_elsewhere_gives_way(
+    browser, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model, seconds in (("organisation/ended", 0), ("organisation/alive", 600)):
+        waits = [sys.executable, "-S", "-c", f"import time; time.sleep({seconds})"]
+        monkeypatch.setattr(process, "command", lambda *_, waits=waits, **__: waits)
+        alive = process.create(cache, JobRequest(model, "miniature-copa"))
+    page = new_page(browser)
+    with serving(cache) as url:
+        page.goto(f"{url}/compute")
+        shown = page.locator("p strong", has_text="miniature-copa")
+        shown.filter(has_text="alive").wait_for()
+        choose_row(page, 1)
+        shown.filter(has_text="ended").wait_for()
+        page.wait_for_url(lambda address: "job=" in address and alive.job_id not in address)
+        choose_row(page, 0)
+        shown.filter(has_text="alive").wait_for()
+        alive.folder.rename(cache.parent / "removed")
+        shown.filter(has_text="ended").wait_for()
+    os.killpg(alive.process.pid, signal.SIGKILL)
     page.close()

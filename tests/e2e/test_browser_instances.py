@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from synthetic import HOSTILE, Shape, synthetic_run
 
-from e2e.chromium import SLOW, click_point, new_page, serving
+from e2e.chromium import SLOW, choose_row, click_point, new_page, serving
 
 pytestmark = pytest.mark.browser
 
@@ -46,9 +46,7 @@ def test_from_a_language_to_an_instance_to_the_next_failure_to_a_link(browser, a
     click_point(page, "scatter", "swh_Latn")
     page.get_by_role("heading", name="Instances of Swahili").wait_for()
     page.wait_for_url(lambda url: "/instances?" in url and "metric=dali_gold" in url, timeout=SLOW)
-    table = page.locator("[data-testid=stDataFrame]").last
-    table.scroll_into_view_if_needed()
-    table.click(position={"x": 18, "y": 52})  # the box of the first row
+    choose_row(page, 0)
     page.get_by_role("heading", name="Instance", exact=True).wait_for()
     page.wait_for_url(lambda url: "language=swh_Latn" in url and "instance=passage-0%231" in url, timeout=SLOW)
     page.get_by_role("button", name="Next wrong answer").click()
@@ -63,6 +61,16 @@ def test_from_a_language_to_an_instance_to_the_next_failure_to_a_link(browser, a
     other.locator("[data-testid=stHtml] td div[lang]").last.wait_for()
     assert texts(other) == texts(page)
     assert other.url == link
+
+
+def test_a_click_on_a_run_shows_it(browser, served: Served) -> None:
+    page = new_page(browser)
+    page.goto(served.url)
+    page.wait_for_url(lambda url: "run=" in url and served.hostile not in url, timeout=SLOW)
+    choose_row(page, 1)
+    page.wait_for_url(lambda url: served.hostile in url, timeout=SLOW)
+    page.get_by_text("12 instances").first.wait_for()
+    page.close()
 
 
 def test_a_click_on_a_language_shows_the_same_question_there(browser, address: str) -> None:

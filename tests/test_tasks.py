@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
+import datasets
 import pytest
 
 from crossalign.schema import Instance, UserError
@@ -133,6 +135,26 @@ def test_flores_rows_are_plain_sentences() -> None:
 
 
 # --- few shots ---------------------------------------------------------------------------------------------------
+
+
+def test_the_hub_is_asked_for_one_commit_of_each_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(*arguments: str, **options: str) -> list[dict]:
+        asked.append((*arguments, options))
+        return [{"text": "A sentence."}]
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert reader(TASKS["flores"], None)("zho_Hans", "test") == [{"text": "A sentence.", "row_index": 0}]
+    ((repository, configuration, options),) = asked
+    assert (repository, configuration, options["split"]) == ("openlanguagedata/flores_plus", "cmn_Hans", "devtest")
+    for task in TASKS.values():
+        for code in task.languages if task.origin else ():
+            reader(task, None)(code, "test")
+    pinned = re.compile(r"[0-9a-f]{40}|refs/convert/parquet")
+    assert len(asked) > 300 and all(pinned.fullmatch(options["revision"]) for *_, options in asked)
+    places = [(*where, options["split"]) for *where, options in asked[1:]]
+    assert len(set(places)) == len(places), "two languages read the same rows"
 
 
 def test_shots_are_prompt_and_gold_separated_by_a_blank_line() -> None:

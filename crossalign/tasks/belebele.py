@@ -5,6 +5,9 @@ from __future__ import annotations
 from crossalign.schema import Instance
 from crossalign.tasks.records import Origin, Row, Task
 
+REVISION = "7899cdfa4e1e0d733fd77c848e2c273cb1d32be2"
+"""Commit on the Hub, with a configuration per language."""
+
 LETTERS = ("A", "B", "C", "D")
 
 LANGUAGES = tuple(
@@ -25,7 +28,7 @@ yor_Latn zho_Hans zho_Hant zsm_Latn zul_Latn
 
 def _origin(language: str, split: str) -> Origin:
     files = (f"belebele/{language}.jsonl", f"{language}.jsonl", f"data/{language}.jsonl")
-    return Origin("facebook/belebele", language, "test", "main", files)
+    return Origin("facebook/belebele", language, "test", REVISION, files)
 
 
 def _instance(row: Row, language: str, protocol: str) -> Instance:

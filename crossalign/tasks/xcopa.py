@@ -21,6 +21,10 @@ CONNECTORS = {
 }
 """Language → (cause, effect), as in lm-evaluation-harness 0.4 (tasks xcopa_* and copa)."""
 
+REVISION = "042f78955ba48e6404616762fa6e05e839c3907a"
+ENGLISH_REVISION = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
+"""Commits of the two repositories on the Hub; both hold Parquet and need no script."""
+
 STOPS = ".。．"
 
 
@@ -30,8 +34,8 @@ def _origin(language: str, split: str) -> Origin:
     files = tuple(f"{f}{stem}.{language}.jsonl" for f in (f"{folder}/", f"{language}/", ""))
     hub_split = "test" if split == "test" else "validation"
     if language == "en":
-        return Origin("aps/super_glue", "copa", hub_split, "refs/convert/parquet", files)
-    return Origin("cambridgeltl/xcopa", language, hub_split, "main", files)
+        return Origin("aps/super_glue", "copa", hub_split, ENGLISH_REVISION, files)
+    return Origin("cambridgeltl/xcopa", language, hub_split, REVISION, files)
 
 
 def _prepare(rows: Rows, language: str, split: str, read: Read) -> Prepared:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from crossalign.schema import Instance
 from crossalign.tasks.records import Origin, Row, Task
 
+REVISION = "refs/convert/parquet"
+"""The Hub's own conversion: the commits of the repository hold a loading script, which is not run."""
+
 LANGUAGES = ("en", "ar", "es", "eu", "hi", "id", "my", "ru", "sw", "te", "zh")
 
 
@@ -13,7 +16,7 @@ def _origin(language: str, split: str) -> Origin:
     dev = (f"xstorycloze/{language}.train.jsonl", f"{language}.train.jsonl")
     hub_split = "eval" if split == "test" else "train"
     files = test if split == "test" else dev
-    return Origin("juletxara/xstory_cloze", language, hub_split, "refs/convert/parquet", files)
+    return Origin("juletxara/xstory_cloze", language, hub_split, REVISION, files)
 
 
 def _instance(row: Row, language: str, protocol: str) -> Instance:

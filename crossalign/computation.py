@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from crossalign import tasks
 from crossalign.alignment_tables import AlignedLayers, aligned_layers, rate_table
@@ -24,15 +23,24 @@ from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
 from crossalign.forward.workers import workers_for
 from crossalign.margins import margin_arrays
+from crossalign.memory import FULL_AT_START, enough_memory
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
 from crossalign.planning import CHECKED_INSTANCES, Plan
 from crossalign.provenance import provenance
-from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
+from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, content_digest
 from crossalign.store import parts
 from crossalign.store.files import stream_arrays, write_arrays, write_table
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
+
+_FULL = (
+    "The memory does not hold a pass of {} tokens: run the same command again with --batch-tokens {}; finished languages "
+    "are kept."
+)
+
+KEY_DIGITS = 12
+"""Of what a chunk was computed from: processes with other batches keep their chunks apart."""
 
 CHUNK_BATCHES = 48
 CHUNK_BYTES = 1 << 28
@@ -43,7 +51,8 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
     """Loads the model and decides how the run is computed; called once in a run's life."""
     model = plan.model
     sample = tokenized(plan.pivot.instances[:CHECKED_INSTANCES], model.tokenize, model.end)
-    with_trees, why = choose_trees(model, plan.spec.poolings, sample)
+    with enough_memory(FULL_AT_START):
+        with_trees, why = choose_trees(model, plan.spec.poolings, sample)
     linear, reason = choose_linear(model.decoder, plan.batch_tokens)
     execution = Execution(plan.batch_tokens, with_trees, linear, f"{why}; {reason}")
     plan.observer.say(f"Token trees: {'yes' if with_trees else 'no'} ({why}). Linear layers: {linear} ({reason}).")
@@ -144,7 +153,8 @@ class Computation:
         loaded = self.plan.load(language)
         texts = tokenized(loaded.instances, self.plan.model.tokenize, self.plan.model.end)
         bounds = list(self._bounds(loaded.instances, texts))
-        folder, key = self.run.work / language, self._key(loaded)
+        key = self._key(loaded)
+        folder = self.run.work / language / key[:KEY_DIGITS]
         missing = [b for b in bounds if not has_chunk(folder, key, *b)]
         began = time.perf_counter()
         if missing:
@@ -162,18 +172,12 @@ class Computation:
     ) -> None:
         limit, encoder = self.plan.model.max_length, self.encoder
         everything = [r for i, one in enumerate(texts) for r in requests_of(one, i, limit)[0]]
-        prefix = encoder.prefix(everything) if self.plan.request.shots else None
-        self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
-        for start, stop in missing:
-            try:
-                chunk = self._chunk(loaded.instances, texts, start, stop, prefix)
-            except (torch.OutOfMemoryError, MemoryError):
-                raise UserError(
-                    f"The memory does not hold a pass of {self.encoder.batch_tokens} tokens: run the same command again "
-                    f"with --batch-tokens {max(1, self.encoder.batch_tokens // 4)}; finished languages are kept."
-                ) from None
-            save_chunk(folder, key, chunk)
-            self.observer.advance(stop - start)
+        with enough_memory(_FULL.format(encoder.batch_tokens, max(1, encoder.batch_tokens // 4))):
+            prefix = encoder.prefix(everything) if self.plan.request.shots else None
+            self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
+            for start, stop in missing:
+                save_chunk(folder, key, self._chunk(loaded.instances, texts, start, stop, prefix))
+                self.observer.advance(stop - start)
 
     def _chunk(
         self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any

@@ -111,6 +111,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
         UserError: anything for which the run itself would refuse the request before its model is loaded.
     """
     planned = plan(request, observer)
+    models.check_device(planned.device)
     model = models.outline(request.model)
     encoder = Encoder(model, planned.spec.poolings, planned.batch_tokens, with_trees=True)
     chosen = _spread(planned.languages, COUNTED_LANGUAGES)

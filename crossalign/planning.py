@@ -111,7 +111,8 @@ class Plan:
         from crossalign import models
 
         self.observer.say(f"Loading {self.request.model} ({self.spec.dtype}, {self.device})")
-        return models.load(self.request.model, self.spec.dtype, self.device)
+        kind, _, commit = self.spec.model_identity.partition(":")
+        return models.load(self.request.model, self.spec.dtype, self.device, commit if kind == "commit" else None)
 
     @property
     def batch_tokens(self) -> int:
@@ -161,11 +162,13 @@ def plan(request: RunRequest, observer: Observer | None = None) -> Plan:
 
 def numerics(request: RunRequest) -> tuple[str, str, str]:
     """Device, dtype and model identity, as asked for or by default."""
-    from crossalign import models
+    from crossalign import models, weights
 
     device = request.device or models.default_device()
+    if device == "auto":  # nothing to spread a model over
+        device = device if models.default_device() != "cpu" else "cpu"
     dtype = request.dtype or models.default_dtype(device)
-    return device, dtype, models.identity(request.model, request.cache / ".model-digests.json")
+    return device, dtype, weights.identity(request.model, request.cache / ".model-digests.json")
 
 
 def _check(request: RunRequest, task: tasks.Task) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+import transformers
 from conftest import byte_tokenizer, tiny_llama
-from test_model_classes import CLASSES, WINDOWED, _model
+from test_model_classes import CLASSES, COMMON, WINDOWED, _model, longrope
 from transformers import GenerationConfig
 
 from crossalign.forward.generation import Generated, Generator, Job, shared_length
@@ -148,6 +149,49 @@ def test_logits_that_are_not_finite_stop_their_row_only() -> None:
     got = generated(generator_of(model), broken)
     assert got[1] == Generated((), "nonfinite")
     assert (got[0], got[2]) == (expected[0], expected[2])
+
+
+def test_a_row_at_the_end_of_the_models_positions_disturbs_nobody() -> None:
+    model = _model("gpt2", n_positions=64)
+    jobs = [Job(tuple(range(100, 160)), 4), *(Job(tuple(range(100 + i, 130 + i)), 30) for i in range(9))]
+    alone = [generated(generator_of(model, way="batches"), [job])[0] for job in jobs]
+    assert generated(generator_of(model, way="batches"), jobs) == alone
+
+
+def test_local_attention_that_the_config_names_otherwise_is_not_padded() -> None:
+    settings = {"num_layers": 2, "num_hidden_layers": 2, "num_heads": 4, "window_size": 48}
+    config = transformers.GPTNeoConfig(**COMMON | settings, attention_types=[[["global", "local"], 1]])
+    torch.manual_seed(0)
+    model = describe(transformers.GPTNeoForCausalLM(config).eval(), byte_tokenizer(), "float32")
+    generator, jobs = generator_of(model), jobs_of(model)
+    assert [one.tokens for one in generated(generator, jobs)] == transformers_generate(
+        model, jobs, [*generator.ends, *NEWLINES]
+    )
+
+
+def test_texts_that_outgrow_their_position_factors_are_those_of_transformers_alone() -> None:
+    model = longrope()
+    jobs = [Job(tuple(range(100, 130)), 10), Job(tuple(range(100, 160)), 12), Job(tuple(range(100, 190)), 8)]
+    generator = generator_of(model)
+    expected = [transformers_generate(model, [job], [*generator.ends, *NEWLINES])[0] for job in jobs]
+    assert [one.tokens for one in generated(generator, jobs)] == expected
+
+
+def test_settings_of_the_model_change_nothing(tiny_model: LanguageModel) -> None:
+    model = describe(tiny_llama(), byte_tokenizer(), "float32")
+    model.model.generation_config.repetition_penalty, model.model.generation_config.no_repeat_ngram_size = 3.0, 2
+    jobs = jobs_of(tiny_model)
+    assert generated(generator_of(model, way="single"), jobs) == generated(generator_of(tiny_model), jobs)
+    assert model.model.generation_config.repetition_penalty == 3.0
+
+
+@pytest.mark.parametrize("way", ["shared", "batches", "single"])
+def test_logits_that_are_never_finite_are_no_translation(way: str) -> None:
+    llama = tiny_llama()
+    with torch.no_grad():
+        llama.model.layers[1].mlp.down_proj.weight.fill_(float("nan"))
+    model = describe(llama, byte_tokenizer(), "float32")
+    assert {one.stop for one in generated(generator_of(model, way=way), jobs_of(model))} == {"nonfinite"}
 
 
 def test_a_model_that_padding_changes_is_found_and_runs_alone() -> None:

@@ -19,10 +19,11 @@ PAGES = [p for p in (ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))) i
 
 ORDER = (
     "schema",
-    "languages amounts arguments",
+    "languages amounts arguments memory",
     "similarity scoring statistics representation projection",
     "alignment distractors miniature",
-    "models tasks",
+    "weights tasks",
+    "models",
     "forward patching translation",
     "alignment_tables part_columns translation.columns provenance store",
     "margins",
@@ -53,6 +54,7 @@ LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.spl
 NUMBERS_ONLY = ("similarity", "scoring", "statistics", "alignment", "distractors", "representation", "projection")
 
 WITH_TORCH = {
+    "weights",
     "models",
     "forward",
     "computation",

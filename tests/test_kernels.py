@@ -27,6 +27,12 @@ def test_a_prepacked_layer_is_a_linear_layer(shape, bias):
 
 
 @onednn
+def test_a_prepacked_layer_has_its_weight_for_models_that_read_it():
+    layer = nn.Linear(24, 40)
+    assert torch.equal(PrepackedLinear(layer, 16).weight, layer.weight)
+
+
+@onednn
 def test_a_prepacked_layer_takes_slices_and_transposed_inputs():
     torch.manual_seed(2)
     layer = nn.Linear(24, 40)

@@ -257,10 +257,70 @@ def test_a_model_for_which_nothing_agrees_is_refused(factor, texts):
         choose_trees(model, POOLINGS, tokenized(texts, model.tokenize))
 
 
-def test_nothing_to_compare_leaves_the_trees_on():
+def test_trees_that_could_not_be_compared_are_not_used():
     model = dataclasses.replace(_model("llama"), max_length=2)
-    assert choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))[0]
-    assert choose_trees(model, POOLINGS, [])[0]
+    assert not choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))[0]
+    assert not choose_trees(model, POOLINGS, [])[0]
+
+
+HYBRID = {"num_key_value_heads": 2, "head_dim": 16, "hidden_size": 64}
+LINEAR = {
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("Lfm2", {"num_key_value_heads": 2, "layer_types": ["conv", "full_attention", "conv"]}),
+        (
+            "Qwen3Next",
+            HYBRID | LINEAR | {"num_experts": 0, "layer_types": ["linear_attention"] * 2 + ["full_attention"]},
+        ),
+    ],
+)
+def test_layers_that_carry_a_state_take_no_trees_however_little_the_sample_shows(name, settings):
+    """In bfloat16 the tolerance is wide enough for a wrong tree to pass."""
+    config = getattr(transformers, f"{name}Config")(**COMMON | settings)
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{name}ForCausalLM")(config).to(torch.bfloat16).eval()
+    described = describe(model, byte_tokenizer(), "bfloat16")
+    assert not choose_trees(described, POOLINGS, tokenized(QUESTIONS, described.tokenize))[0]
+
+
+def longrope(**changes: Any) -> LanguageModel:
+    """Texts beyond 64 tokens have other position factors, and give them to all of their batch."""
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 5.0, 8.0]}
+    long = {"original_max_position_embeddings": 64}
+    return _model("phi3", rope_parameters=rope | long, **long, **changes)
+
+
+@pytest.mark.parametrize("with_trees", [True, False])
+@pytest.mark.parametrize("shots", ["", SHOTS])
+def test_long_texts_leave_the_position_factors_of_short_ones_alone(with_trees, shots):
+    model = longrope()
+    assert (model.short_length, _model("phi3").short_length) == (64, None)
+    questions = [_question("Is it?", ("Yes", "No")), _question(PASSAGE * 2, ("Yes it is.", "No"))]
+    if shots:
+        questions = [dataclasses.replace(q, prompt=f"{shots[:40]}{q.prompt}") for q in questions]
+    assert _difference(model, questions, with_trees, 1000) < 1e-3
+
+
+def test_a_decoder_may_have_another_number_of_layers_than_its_encoder():
+    shape = {
+        "d_model": 32,
+        "encoder_layers": 1,
+        "decoder_layers": 3,
+        "decoder_ffn_dim": 64,
+        "decoder_attention_heads": 4,
+    }
+    model = transformers.BartForCausalLM(transformers.BartConfig(**COMMON | shape, is_decoder=True)).eval()
+    described = describe(model, byte_tokenizer(), "float32")
+    assert described.n_layers == 3
+    choose_trees(described, POOLINGS, tokenized(QUESTIONS, described.tokenize))
 
 
 def test_half_precision_agrees_with_its_own_single_texts():

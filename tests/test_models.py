@@ -4,13 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from conftest import byte_tokenizer, tiny_llama
 
-from crossalign import models
-from crossalign.models import default_dtype, describe, has_weights, identity, load
+from crossalign import pipeline, weights
+from crossalign.models import default_dtype, describe, load
+from crossalign.planning import RunRequest, plan
 from crossalign.schema import UserError
+from crossalign.weights import has_weights, identity
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def test_a_memo_changes_nothing_and_is_used(folder, tmp_path, monkeypatch):
     def forbidden(path):
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(models, "_file_digest", forbidden)
+    monkeypatch.setattr(weights, "_file_digest", forbidden)
     assert identity(str(folder), memo) == first
 
 
@@ -120,6 +123,54 @@ def test_a_broken_memo_is_only_slow(folder, tmp_path, content):
 def test_a_memo_that_cannot_be_written_is_only_slow(folder, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     assert identity(str(folder), tmp_path / "file" / "memo.json") == identity(str(folder))
+
+
+COMMITS = "0" * 39 + "1", "0" * 39 + "2"
+
+
+@pytest.fixture
+def hub(tiny_folder, tmp_path, monkeypatch) -> Path:
+    """The Hub's cache with two commits of one repository, the first of which is `main`."""
+    root = tmp_path / "hub" / "models--owner--name"
+    for commit in COMMITS:
+        shutil.copytree(tiny_folder, root / "snapshots" / commit)
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text(COMMITS[0])
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return root
+
+
+def test_a_hub_model_is_the_commit_that_it_is_loaded_from(hub):
+    assert identity("owner/name") == f"commit:{COMMITS[0]}"
+    shutil.rmtree(hub / "snapshots" / COMMITS[0])  # what is loaded can only be the other
+    assert load("owner/name", "float32", "cpu", COMMITS[1]).n_layers == 3
+    with pytest.raises(UserError, match="owner/name"):
+        load("owner/name", "float32", "cpu", COMMITS[0])
+
+
+def test_a_run_of_a_hub_model_is_computed(hub, xcopa_data, tmp_path):
+    request = RunRequest("owner/name", "xcopa", ("it",), data=xcopa_data, limit=2, cache=tmp_path / "cache")
+    run = pipeline.run(request)
+    assert run.complete and run.spec.model_identity == f"commit:{COMMITS[0]}"
+
+
+def test_without_a_gpu_auto_is_the_cpu(tiny_folder, xcopa_data, tmp_path):
+    request = RunRequest(str(tiny_folder), "xcopa", data=xcopa_data, device="auto", cache=tmp_path)
+    planned = plan(request)
+    expected = ("cpu", "float32") if not torch.cuda.is_available() else ("cuda", default_dtype("cuda"))
+    assert (planned.spec.device, planned.spec.dtype) == expected
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_model_that_memory_does_not_hold_is_one_sentence(tiny_folder, monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(UserError, match=r"memory of cpu does not hold .*--device auto"):
+        load(str(tiny_folder), "float32", "cpu")
 
 
 @pytest.mark.parametrize("act", [identity, lambda name: load(name, "float32", "cpu")], ids=["identity", "load"])

@@ -255,7 +255,7 @@ def test_kept_states_are_those_of_the_chunks(
 
     monkeypatch.setattr(pipeline, "_clean", lambda run: None)
     run = pipeline.run(request_of(tmp_path, keep_states=dtype, languages=("it",), poolings=("last_token", "mean")))
-    chunks = sorted((run.work / "en").glob("*.safetensors"))
+    chunks = sorted((run.work / "en").glob("*/*.safetensors"))
     for pooling in run.spec.poolings:
         kept = load_file(run.part_folder("en") / parts.states_file(pooling))
         assert sorted(kept) == sorted(f"{what}.{layer}" for what in ("options", "premises") for layer in range(4))

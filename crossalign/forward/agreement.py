@@ -50,17 +50,17 @@ def choose_trees(
     requests = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(sample)]
     requests = _enough([group for group in requests if group])
     if not requests:
-        return True, "no text fits into the model, nothing to compare"
+        return False, "no text of the sample fits into the model, so token trees were not checked and are not used"
     n_options = len(sample[0].options)
     sizes = (len(sample) * (n_options + 1), len(sample) * n_options)
     flat = [r for group in requests for r in group]
     try:
         expected = reference(model, poolings, flat, *sizes)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise UserError(f"The hidden states of this model cannot be pooled ({error}): choose another model.") from None
     _check_causal(model, max(flat, key=lambda r: len(r.run)).run)
     budget = max(len(r.run) for r in flat) * 4
-    failures = [] if model.takes_trees else ["its local attention counts places, so trees are not used"]
+    failures = [] if model.takes_trees else ["it has layers that look at no mask, so trees are not used"]
     for with_trees in (True, False) if model.takes_trees else (False,):
         name = "token trees" if with_trees else "plain batches"
         try:

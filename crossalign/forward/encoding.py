@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from crossalign.forward.head import Head, head_alone
 from crossalign.forward.kernels import without_later_keys
 from crossalign.forward.pooling import Pooled, Pooler
 from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, trees
@@ -50,46 +49,6 @@ class Prefix(NamedTuple):
     keys_values: list[tuple[torch.Tensor, torch.Tensor]]
 
 
-Head = Callable[[Any, torch.Tensor], torch.Tensor]
-"""A pass's output, and hidden states of some positions → their logits."""
-
-
-@contextmanager
-def _head_alone(model: Any, decoder: Any) -> Iterator[Head]:
-    """Hidden states → logits by the model's own output head, whatever it does (scaling, soft-capping).
-
-    The model is called with a decoder that gives an earlier output again, but with the given states, so no class of
-    model needs a branch here, and vocabulary-sized logits exist only for the positions where a token is scored. Every
-    thread has its own output to give; without one the decoder runs as ever.
-    """
-    given = threading.local()
-    had_own = "forward" in vars(decoder)
-    original = decoder.forward
-
-    @functools.wraps(original)
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        output = getattr(given, "output", None)
-        return original(*args, **kwargs) if output is None else output
-
-    def logits(output: Any, states: torch.Tensor) -> torch.Tensor:
-        given.output = copy.copy(output)
-        given.output.last_hidden_state = states[None]
-        ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
-        try:
-            return model(input_ids=ids, use_cache=False).logits[0]
-        finally:
-            given.output = None
-
-    decoder.forward = forward
-    try:
-        yield logits
-    finally:
-        if had_own:
-            decoder.forward = original
-        else:
-            del decoder.forward
-
-
 class Encoder:
     """A model ready to run requests.
 
@@ -118,15 +77,18 @@ class Encoder:
 
     def shared_beginning(self, requests: Sequence[Request]) -> tuple[int, ...]:
         """The tokens that all score-only requests begin with; empty where running them once does not pay."""
-        length = common_prefix([r for r in requests if r.pooled < 0])
-        if not self.with_trees or length < MIN_PREFIX or not self._within_window(max(len(r.run) for r in requests)):
+        length, longest = (
+            common_prefix([r for r in requests if r.pooled < 0]),
+            max((len(r.run) for r in requests), default=0),
+        )
+        if not self.with_trees or length < MIN_PREFIX or not self._within_window(longest) or self._is_long(longest):
             return ()
         return next(r for r in requests if r.pooled < 0).tokens[:length]
 
     def plan(self, groups: Sequence[Sequence[Request]], prefix: Prefix | None) -> list[tuple[Batch, Prefix | None]]:
         """The batches for the requests; each group's texts may share tokens."""
-        merged: list[TokenTree] = []
-        single: list[TokenTree] = []
+        merged: tuple[list[TokenTree], ...] = ([], [])
+        single: tuple[list[TokenTree], ...] = ([], [])
         prefixed: list[TokenTree] = []
         ratio = self.model.linear_to_attention
         for group in groups:
@@ -134,13 +96,16 @@ class Encoder:
                 length = len(prefix.tokens)
                 cut = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in group if r.pooled < 0]
                 prefixed += trees(cut, ratio) if cut else []
-            rest = [r for r in group if prefix is None or r.pooled >= 0]
-            if rest and self.with_trees and self._within_window(max(len(r.run) for r in rest)):
-                merged += trees(rest, ratio)
-            else:
-                single += chains(rest)
-        # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away.
-        kinds = ((merged, None), (single, None), (prefixed, prefix))
+            left = [r for r in group if prefix is None or r.pooled >= 0]
+            for long in (False, True):
+                rest = [r for r in left if self._is_long(len(r.run)) is long]
+                if rest and self.with_trees and self._within_window(max(len(r.run) for r in rest)):
+                    merged[long].extend(trees(rest, ratio))
+                else:
+                    single[long].extend(chains(rest))
+        # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
+        # would give the others its position factors.
+        kinds = (*((rows, None) for rows in (*merged, *single)), (prefixed, prefix))
         return [
             (batch, shared)
             for rows, shared in kinds
@@ -167,7 +132,7 @@ class Encoder:
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
         attention = without_later_keys() if self.with_trees else nullcontext()
-        with attention, _head_alone(self.model.model, self.model.decoder) as head:
+        with attention, head_alone(self.model.model, self.model.decoder) as head:
 
             def run(planned: tuple[Batch, Prefix | None]) -> Batch:
                 self._run(*planned, head, pooled, logliks)
@@ -204,6 +169,10 @@ class Encoder:
     def _within_window(self, length: int) -> bool:
         """Sliding-window layers see a whole text only while it is shorter than the window."""
         return self.model.window is None or length < self.model.window
+
+    def _is_long(self, length: int) -> bool:
+        """Whether a text has the position factors of long texts."""
+        return self.model.short_length is not None and length > self.model.short_length
 
     @torch.inference_mode()
     def _forward(

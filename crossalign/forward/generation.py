@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
-from transformers import Cache, DynamicLayer
+from transformers import Cache
 
+from crossalign.forward.decoding import Decoding, Layer, Shared, Tokens
 from crossalign.models import LanguageModel
 
 MIN_SHARED = 16
@@ -19,8 +19,6 @@ MIN_SHARED = 16
 
 DROP_SHARE = 8
 """Finished rows are taken out when they make up one in so many: each time copies the keys and values of the rest."""
-
-Tokens = tuple[int, ...]
 
 
 class Generated(NamedTuple):
@@ -41,104 +39,6 @@ class Job(NamedTuple):
 
     prompt: Tokens
     limit: int
-
-
-class Shared(NamedTuple):
-    """The beginning that all prompts have in common, and its keys and values, [1, head, token, size] by layer."""
-
-    tokens: Tokens
-    keys_values: list[tuple[torch.Tensor, torch.Tensor] | None]
-
-
-class _Layer(DynamicLayer):
-    """Keys and values of one layer in memory that is taken once: growing by a token copies nothing."""
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
-        self.capacity, self.length = capacity, 0
-        self.buffers: tuple[torch.Tensor, ...] = ()
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        new = (key_states, value_states)
-        if not self.is_initialized:
-            self.lazy_initialization(*new)
-            self.buffers = tuple(x.new_empty(*x.shape[:2], self.capacity, x.shape[3]) for x in new)
-        end = self.length + key_states.shape[2]
-        for buffer, states in zip(self.buffers, new, strict=True):
-            buffer[:, :, self.length : end] = states
-        self.length = end
-        self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
-        return self.keys, self.values
-
-    @property
-    def states(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """What the layer holds; None where another layer's keys and values serve."""
-        return None if self.keys is None or self.values is None else (self.keys, self.values)
-
-    def keep(self, rows: torch.Tensor) -> None:
-        if self.is_initialized:
-            self.buffers = tuple(buffer.index_select(0, rows.to(buffer.device)) for buffer in self.buffers)
-            self.keys, self.values = (buffer[:, :, : self.length] for buffer in self.buffers)
-
-
-class Decoding:
-    """Rows that are continued together, a token at a time.
-
-    The rows of the cache are: the shared beginning, padding, the rest of each prompt, what was generated. Positions
-    count real tokens only. `logits` are those of the next token of each row, float32.
-
-    Args:
-        room: tokens that will be generated at most.
-    """
-
-    def __init__(self, model: LanguageModel, prompts: Sequence[Tokens], shared: Shared | None, room: int) -> None:
-        self.model = model
-        parameters = inspect.signature(model.model.forward).parameters
-        self._takes = {name for name in ("position_ids", "logits_to_keep") if name in parameters}
-        start = len(shared.tokens) if shared else 0
-        lengths = torch.tensor([len(p) - start for p in prompts])
-        width = int(lengths.max())
-        ids = torch.zeros(len(prompts), width, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) + start :] = torch.tensor(prompt[start:])
-        real = torch.arange(width)[None, :] >= width - lengths[:, None]
-        self.mask = torch.ones(len(prompts), start + width + room, dtype=torch.long)
-        self.mask[:, start : start + width] = real
-        self.mask = self.mask.to(model.device)
-        positions = (real.cumsum(1) - 1).clamp(min=0) + start
-        self.layers = [_Layer(self.mask.shape[1]) for _ in range(model.n_layers)]
-        for layer, states in zip(self.layers, shared.keys_values if shared else [], strict=False):
-            if states is not None:  # some models share one layer's keys and values with later layers
-                layer.update(*(x.expand(len(prompts), -1, -1, -1) for x in states))
-        self.cache = Cache(layers=[*self.layers])
-        self.filled = start
-        self.logits = self._pass(ids.to(model.device), positions.to(model.device))
-
-    def step(self, tokens: Sequence[int]) -> None:
-        """Appends a token to every row and computes the logits of the next."""
-        ids = torch.tensor(tokens, device=self.model.device)[:, None]
-        self.logits = self._pass(ids, self.positions[:, -1:] + 1)
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with these rows only; their logits come with the next step."""
-        index = torch.tensor(rows, device=self.mask.device)
-        self.mask, self.positions = self.mask[index], self.positions[index]
-        for layer in self.layers:
-            layer.keep(index)
-
-    @torch.inference_mode()
-    def _pass(self, ids: torch.Tensor, positions: torch.Tensor) -> Float[torch.Tensor, "row vocabulary"]:
-        self.filled += ids.shape[1]
-        self.positions = positions
-        optional = {"position_ids": positions, "logits_to_keep": 1}
-        output = self.model.model(
-            input_ids=ids,
-            attention_mask=self.mask[:, : self.filled],
-            past_key_values=self.cache,
-            use_cache=True,
-            **{name: optional[name] for name in self._takes},
-        )
-        return output.logits[:, -1].float()
 
 
 class Generator:
@@ -182,7 +82,7 @@ class Generator:
         if self.way != "shared" or length < MIN_SHARED:
             return None
         tokens = prompts[0][:length]
-        layers = [_Layer(length) for _ in range(self.model.n_layers)]
+        layers = [Layer(length) for _ in range(self.model.n_layers)]
         ids = torch.tensor([tokens], device=self.model.device)
         self.model.decoder(input_ids=ids, past_key_values=Cache(layers=[*layers]), use_cache=True)
         return Shared(tokens, [x.states for x in layers])
@@ -213,8 +113,14 @@ class Generator:
 
     def run(self, jobs: Sequence[Job], shared: Shared | None = None) -> list[Generated]:
         """Continues prompts that are run together."""
-        if self.way == "single":
-            return [self._single(job) for job in jobs]
+        alone = [self.way == "single" or self._grows_long(job) for job in jobs]
+        if any(alone):
+            rest = (
+                iter(self.run([j for j, a in zip(jobs, alone, strict=True) if not a], shared))
+                if not all(alone)
+                else iter(())
+            )
+            return [self._single(job) if a else next(rest) for job, a in zip(jobs, alone, strict=True)]
         decoding = self.decoding(jobs, shared)
         written: list[list[int]] = [[] for _ in jobs]
         stops = [""] * len(jobs)
@@ -232,6 +138,10 @@ class Generator:
                 decoding.keep(going)
                 rows, tokens = [rows[p] for p in going], [tokens[p] for p in going]
             decoding.step(tokens)
+
+    def _grows_long(self, job: Job) -> bool:
+        """Whether a text may outgrow the position factors that its first keys were made with."""
+        return self.model.short_length is not None and len(job.prompt) + job.limit > self.model.short_length
 
     def _take(self, written: list[int], token: int, finite: bool, limit: int) -> str:
         """Appends a token; the reason to stop, or nothing."""
@@ -251,19 +161,34 @@ class Generator:
 
         vocabulary = self.model.model.config.get_text_config().vocab_size
         stops = [*self.ends, *(i for i in range(vocabulary) if self.has_newline(i))]
-        return GenerationConfig(do_sample=False, num_beams=1, eos_token_id=stops, pad_token_id=0)
+        settings = {"output_logits": True, "return_dict_in_generate": True}
+        return GenerationConfig(do_sample=False, num_beams=1, eos_token_id=stops, pad_token_id=0, **settings)
 
     @torch.inference_mode()
     def _single(self, job: Job) -> Generated:
         ids = torch.tensor([job.prompt], device=self.model.device)
         settings = copy.copy(self._stopping)
         settings.max_new_tokens = job.limit
-        output = self.model.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+        with _bare(self.model.model):
+            output = self.model.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
         written: list[int] = []
-        for token in output[0, len(job.prompt) :].tolist():
-            if stop := self._take(written, token, True, job.limit):
+        for token, logits in zip(output.sequences[0, len(job.prompt) :].tolist(), output.logits, strict=True):
+            if stop := self._take(written, token, bool(logits.max().isfinite()), job.limit):
                 return Generated(tuple(written), stop)
         return Generated(tuple(written), "length")
+
+
+@contextmanager
+def _bare(model: Any) -> Iterator[None]:
+    """The model without generation settings of its own, with which `generate` fills what it is not told."""
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def shared_length(prompts: Sequence[Tokens]) -> int:

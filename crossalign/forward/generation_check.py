@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 
 from crossalign.forward.agreement import TOLERANCES
-from crossalign.forward.generation import MIN_SHARED, Generator, Job, Tokens, shared_length
+from crossalign.forward.decoding import Tokens
+from crossalign.forward.generation import MIN_SHARED, Generator, Job, shared_length
 from crossalign.models import LanguageModel
 
 STEPS = 4
@@ -54,7 +55,14 @@ def reference(
 def _difference(
     generator: Generator, prompts: Sequence[Tokens], expected: Sequence[tuple[Tokens, torch.Tensor]]
 ) -> float:
-    """Largest difference of a logit on the way of the reference ÷ the largest logit; NaN counts as infinite."""
+    """Largest difference of a logit on the way of the reference ÷ the largest logit; NaN counts as infinite.
+
+    Prompts whose own reference is not finite say nothing about the way; without any other there is no difference.
+    """
+    sound = [place for place, (_, logits) in enumerate(expected) if logits.isfinite().all()]
+    prompts, expected = [prompts[i] for i in sound], [expected[i] for i in sound]
+    if not sound:
+        return 0.0
     decoding = generator.decoding([Job(p, STEPS) for p in prompts], generator.shared(prompts))
     largest = max(float(logits.abs().max()) for _, logits in expected)
     worst = 0.0

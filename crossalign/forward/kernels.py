@@ -28,6 +28,11 @@ class PrepackedLinear(nn.Module):
         self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), rows)
         self.bias = linear.bias
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight in its usual order, for models that read it besides calling the layer."""
+        return self.packed.to_dense()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Same as `torch.nn.functional.linear`, to rounding."""
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")

@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from crossalign import tasks
-from crossalign.forward.generation import Generator, Job, Tokens
+from crossalign.forward.decoding import Tokens
+from crossalign.forward.generation import Generator, Job
 from crossalign.forward.generation_check import choose_way
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import open_ended
+from crossalign.memory import FULL_AT_START, enough_memory
 from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, UserError, content_digest
 from crossalign.store import parts
@@ -27,6 +27,11 @@ from crossalign.store.runs import Run, list_runs
 from crossalign.translation.columns import Output, quality_columns, translation_columns
 from crossalign.translation.planning import TranslationPlan
 from crossalign.translation.prompts import chat_messages, direction_of, most_tokens
+
+_FULL = (
+    "The memory does not hold the keys and values of {} tokens: run the same command again with --batch-tokens {}; "
+    "finished batches are kept."
+)
 
 DECODED_ROWS = 32
 """Rows of a step for which linear layers are chosen on a CPU."""
@@ -41,7 +46,8 @@ def start(plan: TranslationPlan) -> tuple[Execution, dict[str, Any]]:
     prompts = sorted((p for p in _prompts(plan, plan.languages[0], SAMPLED) if p), key=len)
     sample = [prompts[i] for i in sorted({0, len(prompts) // 2, len(prompts) - 1})] if prompts else []
     fitting = [p for p in sample if len(p) + 16 <= model.max_length]
-    way, why = choose_way(model, fitting) if fitting else ("batches", "no prompt fits into the model")
+    with enough_memory(FULL_AT_START):
+        way, why = choose_way(model, fitting) if fitting else ("batches", "no prompt fits into the model")
     plan.observer.say(f"Generation: {way} ({why}).")
     facts = {
         "n_layers": model.n_layers,
@@ -155,26 +161,21 @@ class TranslationComputation:
         batches = list(enumerate(self.generator.batches(jobs)))
         kept = {number: read_batch(folder, key, number, len(batch)) for number, batch in batches}
         missing = sum(len(batch) for number, batch in batches if kept[number] is None)
-        shared = self.generator.shared([j.prompt for j in jobs]) if missing else None
-        self.observer.stage(part, missing, "sentences")
-        for number, batch in batches:
-            rows = kept[number]
-            if rows is None:
-                rows = self._batch([jobs[b] for b in batch], shared)
-                save_batch(folder, key, number, rows)
-                self.observer.advance(len(batch))
-            for place, row in zip(batch, rows, strict=True):
-                outputs[able[place]] = Output(*row)
+        with enough_memory(_FULL.format(self.generator.budget, max(1, self.generator.budget // 4))):
+            shared = self.generator.shared([j.prompt for j in jobs]) if missing else None
+            self.observer.stage(part, missing, "sentences")
+            for number, batch in batches:
+                rows = kept[number]
+                if rows is None:
+                    rows = self._batch([jobs[b] for b in batch], shared)
+                    save_batch(folder, key, number, rows)
+                    self.observer.advance(len(batch))
+                for place, row in zip(batch, rows, strict=True):
+                    outputs[able[place]] = Output(*row)
         return outputs
 
     def _batch(self, jobs: Sequence[Job], shared: Any) -> list[list[Any]]:
-        try:
-            written = self.generator.run(jobs, shared)
-        except (torch.OutOfMemoryError, MemoryError):
-            raise UserError(
-                f"The memory does not hold the keys and values of {self.generator.budget} tokens: run the same command "
-                f"again with --batch-tokens {max(1, self.generator.budget // 4)}; finished batches are kept."
-            ) from None
+        written = self.generator.run(jobs, shared)
         rows = []
         for job, one in zip(jobs, written, strict=True):
             broken = one.stop == "nonfinite"
@@ -198,7 +199,7 @@ class TranslationComputation:
             if manifest is not None and manifest.content_digest == content_digest(loaded.instances):
                 table = parts.read_table(other, part, "translations.parquet").to_pylist()
                 self.observer.say(f"{part}: the translations of {other.run_id} are scored anew")
-                return [Output(*(row[name] for name in ("output", *Output._fields[1:]))) for row in table]
+                return [_output(row) for row in table]
         return None
 
     def _tell(
@@ -238,6 +239,12 @@ def _unfit(instance: Instance, prompt: Tokens, limit: int) -> Output:
     if not instance.premise:
         return Output(None, "", 0, 0, 0, "empty source")
     return Output(None, "", 0, len(prompt), max(limit, 0), "too long" if limit < 1 else "")
+
+
+def _output(row: dict[str, Any]) -> Output:
+    """An output as it was before it was scored: a text that was only not scored has no problem of its own."""
+    output = Output(*(row[name] for name in ("output", *Output._fields[1:])))
+    return output if output.text is None else output._replace(problem="")
 
 
 def _without_scores(run: Run) -> str:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 from conftest import byte_tokenizer, tiny_llama
 from fault import ENVIRONMENT, ROOT, edit, request_for, said, temporaries, write_belebele, write_xcopa
 
-from crossalign import pipeline, tables
+from crossalign import computation, pipeline, tables
 from crossalign.__main__ import main
+from crossalign.planning import plan
 
 
 @pytest.fixture
@@ -54,6 +56,8 @@ def fails(tiny_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureF
         (["--batch-tokens", "0"], "--batch-tokens 0"),
         (["--device", "cuda:7"], "cuda:7"),
         (["--device", "nonsense"], "nonsense"),
+        (["--estimate", "--device", "cuda:7"], "cuda:7"),
+        (["--estimate", "--device", "nonsense"], "nonsense"),
     ],
 )
 def test_a_request_that_cannot_be_done_is_told(fails: Callable, arguments: list[str], words: str) -> None:
@@ -281,3 +285,16 @@ def test_a_pass_whose_states_are_no_numbers_does_not_agree() -> None:
     expected, got = (Encoded({"mean": s}, np.zeros(2), (0, 0)) for s in (fine, broken))
     assert difference(expected, expected).within("float32")
     assert not difference(got, expected).within("float32")
+
+
+def test_processes_with_other_batches_keep_their_chunks_apart(
+    tiny_folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(computation, "CHUNK_BATCHES", 1)
+    request = request_for(tiny_folder, data, tmp_path / "cache")
+    run = pipeline.prepare(request)
+    small, large = (
+        computation.Computation(run, plan(replace(request, batch_tokens=size))).states("it") for size in (64, 4000)
+    )
+    assert small.scratch.small("logliks").shape == large.scratch.small("logliks").shape == (6, 2)
+    assert len(small.scratch._paths) > len(large.scratch._paths)

@@ -111,11 +111,16 @@ def test_a_chat_template_is_used_where_there_is_one_and_recorded(request_of: Cal
         pipeline.run(request_of(tmp_path / "c", **wanted))
 
 
-def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = translation_run(cache)
+def other_bleu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokenizer of FLORES-200 seems to be there, so that its BLEU can be asked for."""
     monkeypatch.setattr("crossalign.translation.quality.has_flores200", lambda: True)
     monkeypatch.setattr("crossalign.translation.quality.bleu_tokenizer", lambda choice, target: "char")
     monkeypatch.setattr("crossalign.translation.columns.bleu_tokenizer", lambda choice, target: "char")
+
+
+def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = translation_run(cache)
+    other_bleu(monkeypatch)
     monkeypatch.setattr("crossalign.forward.generation.Generator.run", lambda *a: pytest.fail("generated again"))
     second = pipeline.run(request_of(cache, bleu="flores200"))
     assert second.run_id != first.run_id and second.manifest(PARTS[0]).provenance["reused_outputs"]
@@ -179,7 +184,7 @@ def test_damage_is_found_and_a_damaged_batch_is_made_again(request_of: Callable,
 
 
 def test_empty_lines_are_told_and_left_out_and_the_rest_goes_on(
-    request_of: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+    request_of: Callable, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_flores(tmp_path / "data")
     edit_line(data, "spa_Latn", 3, "  ")
@@ -191,6 +196,11 @@ def test_empty_lines_are_told_and_left_out_and_the_rest_goes_on(
     assert [f["problem"].tolist()[3] for f in frames.values()] == ["empty reference", "empty source"]
     assert all(f["chrf"].notna().sum() == N - 1 for f in frames.values())
     assert frames["eng_Latn-spa_Latn"]["output"].notna().all()
+    other_bleu(monkeypatch)
+    wanted = request_of(tmp_path / "c", data=data, languages=("spa_Latn",), bleu="flores200")
+    anew, again = pipeline.run(wanted, Reporting()), capsys.readouterr().err
+    assert "1 of 12 sentences are translated but not scored (empty reference): 3" in again
+    assert [anew.manifest(p).counts for p in anew.languages()] == [one.manifest(p).counts for p in one.languages()]
 
 
 def test_a_model_that_never_stops_is_cut_and_told(cache: Path, request_of: Callable, capsys, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -68,6 +69,12 @@ def _model(run: RunTables, shared: bool) -> str:
     return run.spec.model_name if shared else run.spec.model
 
 
+def _data(run: RunTables, shared: bool) -> str:
+    """The folder of local data as it was given; "" for the Hub. Only its name where others read it."""
+    data = str(run.facts.get("data") or "")
+    return PurePath(data).name or data if shared else data
+
+
 def _text(value: object) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(str(v) for v in value)
@@ -84,6 +91,7 @@ def command(run: RunTables, shared: bool = False) -> str:
         "--model": _model(run, shared),
         "--task": spec.task,
         "--languages": ",".join(others),
+        "--data": _data(run, shared),
         "--pivot": spec.pivot,
         "--protocol": spec.protocol,
         "--limit": str(spec.limit or "all"),
@@ -103,10 +111,11 @@ def alignment_command(run: RunTables, shared: bool = False) -> str:
         "--model": _model(run, shared),
         "--task": spec.task,
         "--languages": ",".join(code for code in run.codes if code != spec.pivot),
+        "--data": _data(run, shared),
         "--pivot": spec.pivot,
         "--limit": str(spec.limit or "all"),
     }
-    return shlex.join(["crossalign", "run", *(word for pair in given.items() for word in pair)])
+    return shlex.join(["crossalign", "run", *(word for pair in given.items() if pair[1] for word in pair)])
 
 
 def parts_table(run: RunTables) -> pd.DataFrame:

@@ -196,13 +196,16 @@ def test_without_alignment_quality_is_shown_and_the_next_command_told(
     assert figure(app, "quality").data and not app.metric
     app = opened(cache, "sentence")
     assert not app.exception and not app.error and "No margins are known" in notes(app)
-    for path in cache.glob("*/run.json"):  # as if the model were a folder of this machine
+    for path in cache.glob("*/run.json"):  # as if the model and the sentences were folders of this machine
         record = json.loads(path.read_text())
+        record["facts"] |= {"data": "/home/someone/flores"}
         record["spec"] |= {"model": "/home/someone/synthetic-8b", "model_identity": "files:0"}
         path.write_text(json.dumps(record))
-    assert "--model /home/someone/synthetic-8b --" in opened(cache, "translation").code[0].value
+    told = opened(cache, "translation").code[0].value
+    assert "--model /home/someone/synthetic-8b --" in told and "--data /home/someone/flores --" in told
     monkeypatch.setenv("CROSSALIGN_HOSTED", "1")
-    assert opened(cache, "translation").code[0].value == f"python -m crossalign run --model synthetic-8b {arguments}"
+    hosted = f"--model synthetic-8b {arguments.replace('--pivot', '--data flores --pivot')}"
+    assert opened(cache, "translation").code[0].value == f"python -m crossalign run {hosted}"
 
 
 def test_runs_without_translations_tell_how_to_translate(tmp_path: Path) -> None:

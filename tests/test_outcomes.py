@@ -137,6 +137,13 @@ def test_a_language_without_a_rate_at_any_layer_has_no_decision_and_hides_no_oth
     assert found["aligned"].isna().sum() == sizes[0] and (found["aligned"][sizes[0] :] == 1).all()
 
 
+def test_a_layer_that_a_language_lacks_is_not_answered_with_another(run: Run) -> None:
+    frame = outcomes(run, CODES[1:2])
+    drawn = Aligned(np.ones((3, len(frame))), np.ones((3, len(frame))))
+    found = at_layers(frame, {CODES[1]: drawn}, {})
+    assert found[["aligned", "margin"]].isna().all(axis=None) and (found["layers_aligned"] == 1).all()
+
+
 def test_sentences_have_no_outcome(tmp_path: Path) -> None:
     run = synthetic_run(tmp_path, CODES, Shape(n=8, options=0, task="flores"))
     frame = outcomes(run, CODES[1:])

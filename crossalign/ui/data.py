@@ -229,7 +229,7 @@ def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
     """Language → the layer at which its instances are looked at: the fixed one, else the language's best layer.
 
     The best layer is chosen over all instances of the language, so a rate or a test at it is optimistic. Filters on
-    languages do not matter here.
+    languages do not matter here. Metrics of an import may end at different layers: a language that lacks the fixed one is left out.
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
     points = _language_points(run.run.folder, run.version, *chosen)
@@ -241,9 +241,15 @@ def layer_of(run: RunTables, selection: Selection, language: str) -> int:
     """`layers_of` for one language.
 
     Raises:
-        UserError: the language has no alignment, as the pivot.
+        UserError: the language has no alignment, as the pivot, or not at this layer.
     """
     layers = layers_of(run, selection)
     if language not in layers:
-        raise UserError(f"{run.name(language)} has no alignment in this run.")
+        raise UserError(f"{run.name(language)} has {no_alignment(run, selection)} in this run.")
     return layers[language]
+
+
+def no_alignment(run: RunTables, selection: Selection) -> str:
+    """What a language has that is not in `layers_of`, in words."""
+    fixed = selection.rule in ("layer", "depth")
+    return f"no layer {selection.fixed_layer(run.n_layers)} of this metric" if fixed else "no alignment"

@@ -35,19 +35,34 @@ def protocol(run: RunTables) -> str:
     """How instances were scored and embedded, in a few sentences; holds names from data."""
     spec = run.spec
     shots = f" after {spec.shots} solved examples" if spec.shots else " without examples"
+    some = f"The first {spec.limit} instances are used." if spec.limit else "All instances are used."
+    letters = " The letters A to D are scored, while alignment uses the texts of the options."
+    letters = letters if spec.task == "belebele" and spec.protocol != "options" else ""
+    if "imported" in run.facts:
+        return _imported(run, f"under the protocol {spec.protocol!r}{shots}.", some if spec.limit else "", letters)
     scored = (
         f"Each of the {n_options(run)} options is scored by its summed log-likelihood under the protocol {spec.protocol!r}"
-        f"{shots}; the largest is the prediction."
+        f"{shots}; the largest is the prediction.{letters}"
         if n_options(run)
         else "The sentences are embedded and not scored."
     )
-    if spec.task == "belebele" and spec.protocol == "letters":
-        scored += " The letters A to D are scored, while alignment uses the texts of the options."
-    some = f"The first {spec.limit} instances are used." if spec.limit else "All instances are used."
     return (
         f"{scored} {some} States of layers 0 (embeddings) to {run.n_layers} are pooled in float32 and cosines compared in "
         "float64; the last layer of most models comes after the final norm, so it does not compare with the others."
     )
+
+
+def _imported(run: RunTables, scoring: str, some: str, letters: str) -> str:
+    """`protocol` of results that were computed elsewhere: only what they tell, and only of what they hold."""
+    said, decided = ["These results were computed elsewhere and imported as they are.", some], len(run.rates) > 0
+    if run.languages["accuracy"].notna().any():
+        said.append(f"The options were scored {scoring}{letters if decided else ''}")
+    if decided:
+        said.append(
+            f"What is aligned was decided there too, at layers 0 (embeddings) to {run.n_layers}; how states were pooled and "
+            "compared is as their source says."
+        )
+    return " ".join(filter(None, said))
 
 
 def settings(run: RunTables, shared: bool = False) -> dict[str, str]:

@@ -80,7 +80,9 @@ def test_every_page_shows_something_or_says_why_not(runs: dict[str, tuple[Path, 
 def test_methods_say_of_an_import_only_what_it_holds(runs: dict[str, tuple[Path, str]]) -> None:
     texts = {kind: said(page(runs, kind, "methods")).replace("\\", "") for kind in runs}
     assert all("computed elsewhere and imported" in t and "pooled in float32" not in t for t in texts.values())
-    assert "decided there too, at layers 0 (embeddings) to 6" in texts["decisions"] and "· 6 layers" in texts["decisions"]
+    assert (
+        "decided there too, at layers 0 (embeddings) to 6" in texts["decisions"] and "· 6 layers" in texts["decisions"]
+    )
     assert "letters A to D are scored" in texts["no samples"] and "letters A to D" not in texts["decisions"]
     assert "decided there" not in texts["accuracy"] and "0 layers" not in texts["accuracy"]
     assert "scored under the protocol 'harness'" in texts["accuracy"]

@@ -72,11 +72,12 @@ def run_header(run: RunTables) -> None:
     """What is on screen, under the title: model, task, protocol, pivot, size, provenance; warnings where due."""
     spec, facts = run.spec, run.facts
     shots = f", {spec.shots}-shot" if spec.shots else ""
+    layers = f" · {run.n_layers} layers" if run.n_layers else ""
     st.markdown(
         f"**{plain(spec.model_name)}** on **{plain(spec.task)}** "
         + plain(
             f"({spec.protocol}{shots}) · {facts.get('n')} instances × {len(run.languages)} languages · "
-            f"pivot {run.name(spec.pivot)} · {run.n_layers} layers"
+            f"pivot {run.name(spec.pivot)}{layers}"
         )
     )
     if note := facts.get("note"):

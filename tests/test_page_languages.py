@@ -100,6 +100,16 @@ def test_the_published_figures_stand_beside_a_run_of_the_same_task(whole: Path) 
     assert app.dataframe[-1].value["n"].tolist() == [25] * 3
 
 
+def test_beside_the_published_figures_stands_the_same_metric_of_the_run(whole: Path) -> None:
+    tables = []
+    for metric in ("dali", "dali_rowwise"):  # the second has no published figures
+        app = opened(whole, "languages", published="1", metric=metric)
+        drawn = figure(app, "published-languages")
+        assert drawn.layout.xaxis.title.text.startswith("DALI rate")
+        tables.append({t.name: sorted(x for x in t.x) for t in drawn.data})
+    assert tables[0] == tables[1] and len(tables[0]) == 2
+
+
 @pytest.mark.parametrize(("codes", "options", "known"), [(CODES[:6], 0, 0), (CODES[:4], 2, 3)], ids=["unscored", "few"])
 def test_too_few_languages_are_told_in_place_of_empty_tables(
     tmp_path: Path, codes: tuple[str, ...], options: int, known: int

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,12 +177,12 @@ def cohort_curves(run: RunTables, selection: Selection, language: str, value: st
 def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
     """`relations.published_points` of a task and, where the run has the same task, the run's points; column model.
 
-    Metrics without published figures are replaced by DALI in the published points.
+    Both of `published_metric`.
     """
-    metric = published_metric(selection.metric)
+    selection = replace(selection, metric=published_metric(selection.metric))
     at = selection.fixed_layer(reference.N_LAYERS)
     rule = selection.rule.removesuffix("_published")
-    published = relations.published_points(task, metric, rule, at).assign(model=PUBLISHED)
+    published = relations.published_points(task, selection.metric, rule, at).assign(model=PUBLISHED)
     if task != run.spec.task:
         return published
     return pd.concat(
@@ -190,8 +191,12 @@ def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFr
 
 
 def published_curves(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
-    """`profiles.published_curves` of the chosen languages and, where the run has the same task, the run's; column series."""
-    published = profiles.published_curves(task, published_metric(selection.metric))
+    """`profiles.published_curves` of the chosen languages and, where the run has the same task, the run's; column series.
+
+    Both of `published_metric`.
+    """
+    selection = replace(selection, metric=published_metric(selection.metric))
+    published = profiles.published_curves(task, selection.metric)
     wanted = set(selection.languages) & set(published["language"]) or set(published["language"])
     published = published[published["language"].isin(wanted)]
     if task != run.spec.task:

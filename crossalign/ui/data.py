@@ -229,7 +229,8 @@ def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
     """Language → the layer at which its instances are looked at: the fixed one, else the language's best layer.
 
     The best layer is chosen over all instances of the language, so a rate or a test at it is optimistic. Filters on
-    languages do not matter here. Metrics of an import may end at different layers: a language that lacks the fixed one is left out.
+    languages do not matter here. Metrics of an import may end at different layers: a language that lacks the
+    fixed one is left out.
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
     points = _language_points(run.run.folder, run.version, *chosen)

@@ -83,6 +83,12 @@ def test_the_relabelled_rate_is_drawn_beside() -> None:
     ]
 
 
+def test_no_relabelled_rate_is_drawn_for_models_of_different_depth() -> None:
+    both = rate_rows(2).assign(last=[32 if name.endswith("0") else DEPTH.last for name in rate_rows(2)["name"]])
+    drawn = curves(both, DEPTH._replace(relative=True)).figure
+    assert not [t for t in drawn.data if t.line.dash == "dot" and t.mode == "lines"]
+
+
 def test_cohorts_have_their_known_look() -> None:
     table = pd.concat([rate_rows(1).drop(columns=["name"]).assign(cohort=c) for c in ("EW-XW", "EC-XC")])
     lines = named(curves(table, DEPTH, series="cohort").figure)

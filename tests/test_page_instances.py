@@ -103,6 +103,23 @@ def test_the_rule_of_the_paper_is_one_click_away(opened: Open, cache: Path) -> N
     assert opened(cache, effect="odds_ratio", test="layers").query_params["test"] == "sound"
 
 
+@pytest.mark.parametrize("rule", ["max", "layer"])
+def test_the_figure_beside_the_most_extreme_differences_is_of_the_same_layers(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    from crossalign.ui import data, effects
+
+    monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
+    run = data.run_tables(next(cache.glob("*/run.json")).parent.name)
+    chosen = data.Selection(run.run_id, "dali", "last_token", rule)
+    table = effects.effects_of(run, chosen, "delta", "layers").languages
+    assert len(table) == 3
+    for row in table.itertuples():
+        points = effects.tested_points(run, chosen, "layers", row.language)
+        shares = points.groupby("cohort", observed=True)["aligned"].mean()
+        assert shares["EC-XC"] - shares["EC-XW"] == pytest.approx(row.estimate)
+
+
 def test_filters_narrow_the_list_and_stand_in_the_url(opened: Open, cache: Path) -> None:
     app = opened(cache, language="swh_Latn", answer="wrong")
     rows = app.dataframe[-1].value

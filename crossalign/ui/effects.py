@@ -49,6 +49,11 @@ SPLITS = 20
 def _tested(folder: Path, version: Version, chosen: View, test: str, n_splits: int) -> pd.DataFrame:
     run = load_run(folder, version)
     selection = _selected(run, chosen)
+    if test == "layers":
+        found = _effects(folder, version, chosen, "delta", test).languages.dropna(subset=["layer"])
+        return all_instance_points(
+            run, selection, dict(zip(found["language"], found["layer"].astype(int), strict=True))
+        )
     if selection.rule == "layer" or test == "published":
         return all_instance_points(run, selection)
     return held_out_points(run, selection, n_splits)
@@ -57,8 +62,9 @@ def _tested(folder: Path, version: Version, chosen: View, test: str, n_splits: i
 def tested_points(run: RunTables, selection: Selection, test: str, language: str = ALL) -> pd.DataFrame:
     """The instances that a test is made of: those of all languages, or of one.
 
-    At the layer that was chosen; where that is the best one, "published" takes it over all instances, as the paper does,
-    and any other test takes that of the other half (see `instances.held_out_points`).
+    "layers" takes each language's layer where Δ is most extreme. Other tests take the layer that was chosen; where that
+    is the best one, "published" takes it over all instances, as the paper does, and the sound one takes that of the
+    other half (see `instances.held_out_points`).
     """
     points = _tested(run.run.folder, run.version, view(selection, run), test, 1)
     return points if language == ALL else points[(points["language"] == language).to_numpy(bool)]

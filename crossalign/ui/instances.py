@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,10 +119,11 @@ def _aligned_languages(run: RunTables, selection: Selection) -> dict[str, Aligne
     return found
 
 
-def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
-    """`instance_points` of all languages that have decisions, one after the other."""
+def all_instance_points(run: RunTables, selection: Selection, layers: Mapping[str, int] | None = None) -> pd.DataFrame:
+    """`instance_points` of all languages that have decisions, one after the other; at `layers` where these are given."""
     found = _aligned_languages(run, selection)
-    return outcomes.at_layers(outcomes_of(run, *found), found, layers_of(run, selection))
+    layers = layers_of(run, selection) if layers is None else layers
+    return outcomes.at_layers(outcomes_of(run, *found), found, layers)
 
 
 def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def protocol(run: RunTables) -> str:
 def _imported(run: RunTables, scoring: str, some: str, letters: str) -> str:
     """`protocol` of results that were computed elsewhere: only what they tell, and only of what they hold."""
     said, decided = ["These results were computed elsewhere and imported as they are.", some], len(run.rates) > 0
-    if run.languages["accuracy"].notna().any():
+    if len(run.languages["accuracy"].dropna()):
         said.append(f"The options were scored {scoring}{letters if decided else ''}")
     if decided:
         said.append(

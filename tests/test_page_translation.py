@@ -96,6 +96,16 @@ def test_every_score_in_both_directions_is_tested_and_corrected(whole: Path) -> 
     assert len(frame) == 8 and (frame["p_holm"] >= frame["p"]).all()
 
 
+def test_both_figures_of_sentences_are_of_those_that_were_chosen(whole: Path) -> None:
+    for of, codes in (("one", ["swh_Latn"]), ("all", OTHERS)):
+        app = opened(whole, "translation", language="swh_Latn", of=of)
+        app = app.toggle(key="by-alignment-table").set_value(True).run()
+        table = next(f.value for f in app.dataframe if {"aligned", "chrf"} <= set(f.value))
+        assert set(table["language"]) == set(codes) and (abs(table["chrf"].mean()) < 1e-6) == (of == "all")
+        title = figure(app, "by-alignment").layout.yaxis.title.text
+        assert ("− mean of the language" in title) == (of == "all")
+
+
 def test_the_link_holds_every_control(whole: Path) -> None:
     query = {
         "direction": "xx-en", "score": "bleu", "rule": "layer", "layer": "2", "scale": "ranks", "colour": "script",

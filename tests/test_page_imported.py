@@ -77,6 +77,28 @@ def test_every_page_shows_something_or_says_why_not(runs: dict[str, tuple[Path, 
         assert "decisions without similarities" in said(app)
 
 
+@pytest.mark.parametrize("with_mexa", [False, True])
+def test_as_published_a_layer_is_left_out_only_where_it_is_known_to_come_after_the_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_mexa: bool
+) -> None:
+    from crossalign.ui import analyses, data
+
+    rising = [[int(item < 6 * layer) for item in range(N)] for layer in range(LAYERS)]
+    for name in ("italian", "swahili"):
+        write_json(tmp_path / f"alignment_outputs/Small/xcopa_dali/DALI_{name}_lasttoken.json", by_item(rising))
+        if with_mexa:
+            rows = {str(i): row for i, row in enumerate(rising)}
+            write_json(tmp_path / f"alignment_outputs/Small/xcopa_mexa/{name}.json", rows)
+    import_release(tmp_path, tmp_path / "cache")
+    monkeypatch.setenv("CROSSALIGN_CACHE", str(tmp_path / "cache"))
+    run = data.run_tables(list_runs(tmp_path / "cache")[0][0].run_id)
+    chosen = data.Selection(run.run_id, "dali", "last_token", "max_published", language="it")
+    assert run.n_layers == LAYERS - 1
+    best = LAYERS - 2 if with_mexa else LAYERS - 1
+    assert data.layers_of(run, chosen) == {"it": best, "sw": best}
+    assert analyses.cohort_curves(run, chosen, "it", "rate").deltas["layer"][0] == best
+
+
 def test_methods_say_of_an_import_only_what_it_holds(runs: dict[str, tuple[Path, str]]) -> None:
     texts = {kind: said(page(runs, kind, "methods")).replace("\\", "") for kind in runs}
     assert all("computed elsewhere and imported" in t and "pooled in float32" not in t for t in texts.values())

@@ -47,7 +47,7 @@ def _by_layer(
     points = data.language_points(run, selection)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
     rates, curves = (
-        data.layers_counted(r, selection.rule, run.n_layers) for r in (of_pooling, data.curves(run, selection))
+        data.layers_counted(r, selection.rule, run.after_norm) for r in (of_pooling, data.curves(run, selection))
     )
     layers = relations.by_layer(curves, points, other, coefficient)
     return layers, metric_relations.by_metric(rates, points, other, coefficient)
@@ -64,7 +64,7 @@ def by_layer(
 def _metric_differences(folder: Path, version: Version, selection: Selection, other: str, rule: str) -> pd.DataFrame:
     run = data.load_run(folder, version)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
-    rates = data.layers_counted(of_pooling, selection.rule, run.n_layers)
+    rates = data.layers_counted(of_pooling, selection.rule, run.after_norm)
     return metric_relations.metric_differences(
         rates, data.language_points(run, selection), other, selection.metric, rule
     )
@@ -116,7 +116,7 @@ def _cohort_curves(
     sides = [outcomes[side].to_numpy(float) for side in ("pivot_correct", "correct")]
     sides.append(_groups(run, language))
     curves = profiles.cohort_curves(found.decided if value == "rate" else found.margin, *sides, value=value)
-    return CohortCurves(curves, profiles.deltas(found.decided, *sides, run.n_layers))
+    return CohortCurves(curves, profiles.deltas(found.decided, *sides, run.after_norm))
 
 
 def has_fewer_options(run: RunTables, selection: Selection) -> bool:

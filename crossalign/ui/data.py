@@ -25,9 +25,9 @@ from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
 
 
-def layers_counted(rates: pd.DataFrame, rule: str, n_layers: int) -> pd.DataFrame:
-    """The rates of the layers that a rule looks at: all, or all but the last."""
-    return rates[rates["layer"] < n_layers] if rule.endswith("_published") else rates
+def layers_counted(rates: pd.DataFrame, rule: str, after_norm: int | None) -> pd.DataFrame:
+    """The rates of the layers that a rule looks at: all, or, as published, all but the one after the final norm."""
+    return rates[rates["layer"] != after_norm] if rule.endswith("_published") else rates
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _language_points(
     if other:
         facts = relations.with_accuracy(facts, run_tables(other).languages, SCORED)
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
-    chosen = layers_counted(chosen, rule, run.n_layers)
+    chosen = layers_counted(chosen, rule, run.after_norm)
     return relations.language_points(facts, chosen, rule.removesuffix("_published"), at)
 
 

@@ -135,9 +135,9 @@ def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> 
     found = _aligned_languages(run, selection)
     points, decided, margin = outcomes_of(run, *found), [], []
     groups = np.split(points["group"].to_numpy(), np.cumsum([m.decided.shape[1] for m in found.values()])[:-1])
-    last = run.n_layers - selection.rule.endswith("_published")
+    last = run.after_norm if selection.rule.endswith("_published") else None
     for mine, group in zip(found.values(), groups, strict=True):
-        layers = held_out_layers(mine.decided[: last + 1].T.astype(float), pd.factorize(group)[0], n_splits=n_splits)
+        layers = held_out_layers(mine.decided[:last].T.astype(float), pd.factorize(group)[0], n_splits=n_splits)
         at, everyone = np.maximum(layers, 0), np.arange(layers.shape[1])
         decided.append(np.where(layers < 0, np.nan, mine.decided[at, everyone]).mean(axis=0))
         one_layer = (layers >= 0) & (n_splits == 1)

@@ -130,6 +130,27 @@ def test_list_shows_what_a_run_is(cache: Path, capsys: pytest.CaptureFixture) ->
     assert row["run_id"] in capsys.readouterr().out, "an id must stand on one line, to be copied"
 
 
+@pytest.mark.parametrize("columns", [None, 120, 80, 30])
+def test_however_narrow_the_terminal_a_list_cuts_neither_id_nor_n(
+    cache: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, columns: int | None
+) -> None:
+    folder = run_folder(cache)
+    record = json.loads((folder / "run.json").read_text())
+    record["spec"]["model"] = "/somewhere/" + "long-name-of-a-model-" * 4
+    record["facts"]["n"] = 123_456_789
+    (folder / "run.json").write_text(json.dumps(record))
+    run_id = runs.read_run(folder).run_id
+    if columns:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        for name, value in {"COLUMNS": str(columns), "LINES": "25", "TERM": "dumb"}.items():
+            monkeypatch.setenv(name, value)
+    assert main(["list", "--cache", str(cache)]) == 0
+    (line,) = (text for text in capsys.readouterr().out.splitlines() if run_id in text)
+    assert " 123456789 " in line
+    if columns is None:
+        assert "3: en, it, sw" in line and record["spec"]["model"].rsplit("/", 1)[-1] in line
+
+
 def test_summary_gives_the_tables_as_strict_json(cache: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["summary", "xcopa", "--cache", str(cache), "--json"]) == 0
     value = strict(capsys.readouterr().out)

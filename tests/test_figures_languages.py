@@ -45,6 +45,18 @@ def test_values_and_intervals_are_drawn_as_they_are() -> None:
     assert "n = 500" in trace.hovertext[0] and "at layer 0" in trace.hovertext[0]
 
 
+def test_a_point_says_the_layer_and_the_instances_of_what_is_drawn() -> None:
+    table = language_rows(1).assign(n_scored=100.0, training_share=0.2)
+    share = Measure("training_share", "Share of the training text")
+
+    def about(x: Measure, y: Measure, **changes: object) -> list[str]:
+        return scatter(table.assign(**changes), x, y).figure.data[0].hovertext[0].split("<br>")[3:]
+
+    assert about(RATE, ACCURACY) == ["at layer 0", "n (alignment) = 500", "n (scored) = 100"]
+    assert about(RATE, ACCURACY, n_scored=500, layer=-1) == ["n = 500"], "a mean over layers"
+    assert about(share, ACCURACY) == ["n = 100"] and about(share, RATE) == ["at layer 0", "n = 500"]
+
+
 def test_ranks_share_the_mean_for_ties_and_have_no_intervals() -> None:
     table = language_rows(3).assign(rate=[0.2, 0.2, 0.9])
     trace = scatter(table, RATE, ACCURACY, ranks=True).figure.data[0]

@@ -48,7 +48,8 @@ def scatter(
     """One labelled point per language with intervals on both axes; customdata is [language].
 
     Args:
-        table: columns language, name, those of `x` and `y`, `colour` where given; n and layer are shown where there.
+        table: columns language, name, those of `x` and `y`, `colour` where given; n, n_scored and layer are
+            shown where they belong to what is drawn.
         x, y: what the axes show. Languages in which either is undefined are left out and counted.
         colour: column of a category, e.g. script, family, resource_level.
         highlight: code of the language to ring.
@@ -122,11 +123,21 @@ def _points(part: pd.DataFrame, x: Measure, y: Measure, look: Style, opacity: fl
 def _about(row: pd.Series, x: Measure, y: Measure) -> str:
     lines = [f"{plain(row['name'])} ({plain(row['language'], 20)})"]
     lines += [f"{m.label}: {row.get(f'{m.column} as text', measured(row, m))}" for m in (x, y)]
-    if "layer" in row.index and pd.notna(row["layer"]):
+    drawn = {x.column, y.column}
+    if "rate" in drawn and row.get("layer", -1) >= 0:  # a mean over layers is at none
         lines.append(f"at layer {int(row['layer'])}")
-    if "n" in row.index and pd.notna(row["n"]):
-        lines.append(f"n = {int(row['n']):,}")
-    return "<br>".join(lines)
+    return "<br>".join([*lines, *_sizes(row, drawn)])
+
+
+def _sizes(row: pd.Series, drawn: set[str]) -> list[str]:
+    """How many instances are behind what is drawn: one number, or two where those with a score are others."""
+    behind = {"alignment": "n"} if "rate" in drawn else {}
+    if drawn - {"rate", "training_share"}:
+        behind["scored"] = "n_scored" if "n_scored" in row.index else "n"
+    known = {what: int(row[column]) for what, column in behind.items() if pd.notna(row.get(column))}
+    if len(set(known.values())) == 1:
+        return [f"n = {next(iter(known.values())):,}"]
+    return [f"n ({what}) = {n:,}" for what, n in known.items()]
 
 
 def _line(fit: pd.DataFrame | None, y: Measure) -> list[go.Scatter]:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from crossalign import tables
 from crossalign.alignment import ALIGNMENT_METRICS
-from crossalign.languages import language
 from crossalign.schema import RunSpec
 from crossalign.store.runs import Run
 
@@ -86,10 +85,7 @@ class RunTables:
 
     def name(self, code: str) -> str:
         """English name of a language; its code where it has none."""
-        try:
-            return self.names.get(code) or language(code).name
-        except KeyError:
-            return code
+        return self.names.get(code) or tables.facts_of(code).name
 
     @cached_property
     def names(self) -> dict[str, str]:

@@ -242,6 +242,14 @@ def test_the_largest_gap_in_words() -> None:
     assert none is not None and none.text.startswith("No language is behind English")
 
 
+def test_a_pivot_without_results_of_its_own_has_its_name() -> None:
+    frame = languages(("sw", "Swahili", 100, 0.7, 0.6, 0.8))
+    points = pd.DataFrame({"rate": [0.5], "best_layer": [3], "relabelled_rate": [0.1], "accuracy": [0.7]})
+    some = instances("sw", {("EC-XC", 1): 60, ("EC-XW", 1): 30, ("EW-XC", 1): 6, ("EW-XW", 1): 4})
+    told = findings.told(frame, points, points, some, findings.About("DALI", "best", "best", "en", 6))
+    assert any("less than English on the same 100 instances" in finding.text for finding in told)
+
+
 def test_the_peak_in_words() -> None:
     best = pd.DataFrame({"best_layer": [8, 10, 18], "rate": [0.5, 0.6, 0.7], "relabelled_rate": [0.1, 0.1, 0.1]})
     found = findings.peak(best, "DALI", 32)

@@ -109,7 +109,8 @@ def test_a_cache_without_runs_is_no_error_for_list_and_a_sentence_for_the_others
         cache.mkdir()
     assert main(["list", "--cache", str(cache)]) == 0
     assert "No runs" in capsys.readouterr().out
-    assert main(["verify", "--cache", str(cache)]) == 0
+    assert main(["verify", "--cache", str(cache)]) == (0 if there == "an empty folder" else 2)
+    assert there == "an empty folder" or f"There is no cache folder {cache}" in said(capsys)
     assert main(["summary", "xcopa", "--cache", str(cache)]) == 2
     assert "No run 'xcopa'" in said(capsys)
 
@@ -164,6 +165,13 @@ def test_summary_shows_only_poolings_of_the_run(cache: Path, capsys: pytest.Capt
     assert "weighted_mean" in capsys.readouterr().out
     assert main(["summary", "xcopa", "--cache", str(cache), "--pooling", "mean"]) == 2
     assert "last_token" in said(capsys)
+    for chosen in ([], ["--pooling", "weighted_mean"]):
+        assert main(["summary", "xcopa", "--cache", str(cache), "--json", *chosen]) == 0
+        value = strict(capsys.readouterr().out)
+        shown = {row["pooling"] for table in ("best_layers", "correlations") for row in value[table]}
+        assert shown == set(chosen[1:] or ["last_token", "weighted_mean"])
+    assert main(["summary", "xcopa", "--cache", str(cache), "--against", "xcopa"]) == 2
+    assert "is no translation run" in said(capsys)
 
 
 def test_progress_for_machines_goes_to_standard_error_and_the_result_to_standard_output(
@@ -285,7 +293,8 @@ def test_export_to_a_place_that_is_a_file_is_told(cache: Path, capsys: pytest.Ca
     place.write_text("mine")
     for out in (place, place / "below"):
         assert main(["export", "xcopa", "--out", str(out), "--cache", str(cache)]) == 2
-        assert str(place) in said(capsys)
+        text = said(capsys)
+        assert str(place) in text and "--cache" not in text
     assert place.read_text() == "mine"
 
 

@@ -48,8 +48,7 @@ def scatter(
     """One labelled point per language with intervals on both axes; customdata is [language].
 
     Args:
-        table: columns language, name, those of `x` and `y`, `colour` where given; n, n_scored and layer are
-            shown where they belong to what is drawn.
+        table: columns language, name, those of `x` and `y`, `colour` where given; n, n_scored and layer where there.
         x, y: what the axes show. Languages in which either is undefined are left out and counted.
         colour: column of a category, e.g. script, family, resource_level.
         highlight: code of the language to ring.

@@ -249,24 +249,22 @@ def _in_words(tops: dict[Any, float], layers: pd.Series, names: dict, label: str
     )
 
 
-def heatmap(
-    rates: pd.DataFrame, depth: Depth, *, value: str = "rate", label: str = "Alignment rate", sort: bool = True
-) -> Drawing:
+def heatmap(rates: pd.DataFrame, depth: Depth, *, value: str = "rate", label: str = "Alignment rate") -> Drawing:
     """Languages by layers as colours, a mark at each language's peak; customdata of the marks is [language, layer].
+
+    The language with the highest peak is on top.
 
     Args:
         rates: columns language, name, layer and `value`, of one metric and pooling.
         depth: how layers are shown and which are marked.
         value, label: what the colours mean.
-        sort: the language with the highest peak on top; otherwise in the order of the table.
     """
     known = rates[rates[value].notna()]
     if known.empty:
         return empty(f"No layer has a defined {label}.")
     grid = known.astype({value: float}).pivot_table(index="language", columns="layer", values=value, sort=False)
     grid = grid.sort_index(axis=1)
-    if sort:
-        grid = grid.loc[grid.max(axis=1).sort_values(ascending=False, kind="stable").index]
+    grid = grid.loc[grid.max(axis=1).sort_values(ascending=False, kind="stable").index]
     names = known.drop_duplicates("language").set_index("language")["name"].loc[grid.index]
     rows = [plain(n, 28) for n in names]
     x = depth.places(pd.Series(grid.columns))

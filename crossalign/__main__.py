@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", parents=[common], help="the runs in the cache")
     summary = commands.add_parser("summary", parents=[common], help="a run's accuracy and alignment per language")
     summary.add_argument("run", metavar="RUN", help="run id, or its beginning")
-    summary.add_argument("--pooling", choices=POOLINGS, help="only this pooling (default: the run's first)")
+    summary.add_argument(
+        "--pooling", choices=POOLINGS, help="only this pooling (default: the run's first; with --json all)"
+    )
     summary.add_argument(
         "--against", metavar="RUN", help="of a translation run: compare with another by paired bootstrap"
     )

@@ -31,7 +31,7 @@ def run(options: Namespace) -> int:
         return _estimate(request, options.json)
     with console.Reporting() if options.json else console.Progressing() as observer:
         finished = compute(request, observer)
-    _show(finished, finished.spec.poolings[0], options.json)
+    _show(finished, options.json)
     return 0
 
 
@@ -60,7 +60,7 @@ def demo(options: Namespace) -> int:
         if finished.spec.kind == "translation":
             translation.show(finished, options.cache, options.json)
         else:
-            _show(finished, finished.spec.poolings[0], options.json)
+            _show(finished, options.json)
     return 0
 
 
@@ -110,17 +110,23 @@ def summary(options: Namespace) -> int:
     """Shows accuracy and alignment of a run."""
     found = find_run(options.cache, options.run)
     if found.spec.kind == "translation":
+        if options.pooling or options.scores:
+            raise UserError(f"{found.run_id} is a translation run: --pooling and --scores are for runs of alignment.")
         translation.show(found, options.cache, options.json, options.against)
         return 0
-    pooling = options.pooling or next(iter(found.spec.poolings), "")
-    if options.pooling and pooling not in found.spec.poolings:
-        raise UserError(f"{found.run_id} has the poolings {', '.join(found.spec.poolings) or 'none'}, not {pooling}.")
-    _show(found, pooling, options.json, options.scores)
+    if options.against:
+        raise UserError(f"{found.run_id} is no translation run: --against compares translations.")
+    if options.pooling and options.pooling not in found.spec.poolings:
+        known = ", ".join(found.spec.poolings) or "none"
+        raise UserError(f"{found.run_id} has the poolings {known}, not {options.pooling}.")
+    _show(found, options.json, options.pooling or "", options.scores)
     return 0
 
 
 def verify(options: Namespace) -> int:
     """Checks checksums; exit status 1 when something is damaged."""
+    if not options.cache.is_dir():
+        raise UserError(f"There is no cache folder {options.cache}: give --cache the folder with the runs.")
     runs, problems = ([find_run(options.cache, options.run)], []) if options.run else list_runs(options.cache, None)
     for one in runs:
         problems += verify_run(one)
@@ -174,7 +180,8 @@ def _text(value: object) -> object:
     return value
 
 
-def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
+def _show(one: Run, as_json: bool, pooling: str = "", scores: str = "") -> None:
+    """Tables, of the run's first pooling where none is given; as JSON then of all."""
     from crossalign import tables
     from crossalign.imported import missing
     from crossalign.store.scorings import scorings
@@ -183,6 +190,9 @@ def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
     added = [s.name for s in scorings(one)]
     best = tables.best_layers(rates)
     related = tables.correlations(languages, rates)
+    if pooling or not as_json:
+        pooling = pooling or next(iter(one.spec.poolings), "")
+        best, related = (table[table["pooling"] == pooling] for table in (best, related))
     if as_json:
         value = {
             "run_id": one.run_id,
@@ -196,8 +206,8 @@ def _show(one: Run, pooling: str, as_json: bool, scores: str = "") -> None:
         }
         console.print_json(value)
         return
-    _show_languages(one, languages, best[best["pooling"] == pooling], pooling)
-    shown = related[(related["pooling"] == pooling) & related["r"].notna()]
+    _show_languages(one, languages, best, pooling)
+    shown = related[related["r"].notna()]
     body = [
         [r["metric"], r["aggregation"], r["coefficient"], _interval(r["r"], r["low"], r["high"]), r["n"]]
         for r in shown.to_dict("records")

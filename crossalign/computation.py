@@ -64,6 +64,7 @@ def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "max_length": model.max_length,
         "languages": plan.languages,
+        "data": str(plan.request.data or ""),
         "note": plan.request.note,
         "training_shares": model.training_shares,
     }

@@ -117,19 +117,32 @@ def is_wide() -> bool:
 
 
 def print_table(title: str, header: list[str], rows: list[list[Any]], note: str = "") -> None:
-    """A table on standard output; data are never read as markup, and nothing is folded, so that ids can be copied."""
+    """A table on standard output; data are never read as markup, and nothing is folded, so that ids can be copied.
+
+    On a narrow terminal only the columns of `SHORTENED` are cut; what is still too long the terminal folds by itself, and
+    copies whole. A file or pipe gets everything.
+    """
     table = Table(
         title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=0
     )
-    for name in header:
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(_cell(v)) for v in row))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    cells = [[Text(_cell(v), no_wrap=True, overflow="ellipsis") for v in row] for row in rows]
+    least = len(header) + 1  # the gaps
+    for name, *column in zip(header, *cells, strict=True):
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name not in SHORTENED)
+        least += len(name) if name in SHORTENED else max(len(name), *(cell.cell_len for cell in column), 0)
+    for row in cells:
+        table.add_row(*row)
+    console = Console(highlight=False, width=max(Console().width, least) if sys.stdout.isatty() else UNBOUNDED)
+    console.print(table, soft_wrap=True)
     if note:
         console.print(note, markup=False)
 
+
+UNBOUNDED = 1_000_000
+"""Columns of a file or pipe, which has no edge."""
+
+SHORTENED = {"model", "languages"}
+"""Columns that may be cut."""
 
 LEFT = {
     "run_id",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -34,19 +35,34 @@ def protocol(run: RunTables) -> str:
     """How instances were scored and embedded, in a few sentences; holds names from data."""
     spec = run.spec
     shots = f" after {spec.shots} solved examples" if spec.shots else " without examples"
+    some = f"The first {spec.limit} instances are used." if spec.limit else "All instances are used."
+    letters = " The letters A to D are scored, while alignment uses the texts of the options."
+    letters = letters if spec.task == "belebele" and spec.protocol != "options" else ""
+    if "imported" in run.facts:
+        return _imported(run, f"under the protocol {spec.protocol!r}{shots}.", some if spec.limit else "", letters)
     scored = (
         f"Each of the {n_options(run)} options is scored by its summed log-likelihood under the protocol {spec.protocol!r}"
-        f"{shots}; the largest is the prediction."
+        f"{shots}; the largest is the prediction.{letters}"
         if n_options(run)
         else "The sentences are embedded and not scored."
     )
-    if spec.task == "belebele" and spec.protocol == "letters":
-        scored += " The letters A to D are scored, while alignment uses the texts of the options."
-    some = f"The first {spec.limit} instances are used." if spec.limit else "All instances are used."
     return (
         f"{scored} {some} States of layers 0 (embeddings) to {run.n_layers} are pooled in float32 and cosines compared in "
         "float64; the last layer of most models comes after the final norm, so it does not compare with the others."
     )
+
+
+def _imported(run: RunTables, scoring: str, some: str, letters: str) -> str:
+    """`protocol` of results that were computed elsewhere: only what they tell, and only of what they hold."""
+    said, decided = ["These results were computed elsewhere and imported as they are.", some], len(run.rates) > 0
+    if len(run.languages["accuracy"].dropna()):
+        said.append(f"The options were scored {scoring}{letters if decided else ''}")
+    if decided:
+        said.append(
+            f"What is aligned was decided there too, at layers 0 (embeddings) to {run.n_layers}; how states were pooled and "
+            "compared is as their source says."
+        )
+    return " ".join(filter(None, said))
 
 
 def settings(run: RunTables, shared: bool = False) -> dict[str, str]:
@@ -68,6 +84,12 @@ def _model(run: RunTables, shared: bool) -> str:
     return run.spec.model_name if shared else run.spec.model
 
 
+def _data(run: RunTables, shared: bool) -> str:
+    """The folder of local data as it was given; "" for the Hub. Only its name where others read it."""
+    data = str(run.facts.get("data") or "")
+    return PurePath(data).name or data if shared else data
+
+
 def _text(value: object) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(str(v) for v in value)
@@ -84,6 +106,7 @@ def command(run: RunTables, shared: bool = False) -> str:
         "--model": _model(run, shared),
         "--task": spec.task,
         "--languages": ",".join(others),
+        "--data": _data(run, shared),
         "--pivot": spec.pivot,
         "--protocol": spec.protocol,
         "--limit": str(spec.limit or "all"),
@@ -103,10 +126,11 @@ def alignment_command(run: RunTables, shared: bool = False) -> str:
         "--model": _model(run, shared),
         "--task": spec.task,
         "--languages": ",".join(code for code in run.codes if code != spec.pivot),
+        "--data": _data(run, shared),
         "--pivot": spec.pivot,
         "--limit": str(spec.limit or "all"),
     }
-    return shlex.join(["crossalign", "run", *(word for pair in given.items() for word in pair)])
+    return shlex.join(["crossalign", "run", *(word for pair in given.items() if pair[1] for word in pair)])
 
 
 def parts_table(run: RunTables) -> pd.DataFrame:

@@ -59,10 +59,12 @@ class Pooled(NamedTuple):
 
     Attributes:
         homogeneity_p: p of the test that all languages share it; NaN where there is no such test.
+        n_languages: how many languages have a part in it; in the others too little varies.
     """
 
     estimate: Estimate
     homogeneity_p: float = math.nan
+    n_languages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,9 @@ def _corrected(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
 def over_languages(instances: pd.DataFrame, effect: str) -> Pooled:
     """An effect of `EFFECTS` within languages, pooled over them; a question counts as one unit in all its languages."""
     stratum = pd.factorize(instances["language"])[0].astype(np.int64)
-    return EFFECTS[effect].over(facts(instances), stratum)
+    every, over = facts(instances), EFFECTS[effect].over
+    alone = (over(every.at(rows), np.zeros(len(rows), np.int64)) for _, rows in languages_of(instances))
+    return over(every, stratum)._replace(n_languages=sum(pooled.estimate.n > 0 for pooled in alone))
 
 
 def crossed(instances: pd.DataFrame) -> pd.DataFrame:

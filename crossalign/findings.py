@@ -14,6 +14,7 @@ import pandas as pd
 
 from crossalign.amounts import p_value
 from crossalign.statistics import COHORTS, FEWEST_POINTS, correlation, delta, holm, paired_difference
+from crossalign.tables import facts_of
 
 LEVEL = 0.05
 """Of the tests that a sentence counts, after Holm's correction."""
@@ -226,7 +227,8 @@ def told(
         instances: `outcomes.at_layers` of all languages; empty where the run has no single instances.
         about: how all these are called.
     """
-    names = dict(zip(languages["language"], languages["name"], strict=True))
+    names = {about.pivot: facts_of(about.pivot).name}  # the pivot of an import may have no row
+    names |= dict(zip(languages["language"], languages["name"], strict=True))
     found = [accuracy(languages, about.pivot), association(points, about.metric, about.rule)]
     if len(instances) and instances["correct"].notna().any():
         found.append(separation(separations(instances), about.metric, about.at, names))

@@ -42,15 +42,19 @@ def at_layers(frame: pd.DataFrame, found: Mapping[str, Aligned], layers: Mapping
     Args:
         frame: `outcomes` of the languages of `found`, in that order.
         found: language → decisions and margins.
-        layers: language → layer; one without a rate at any layer has none, and no decision either.
+        layers: language → layer; one without a rate at the layer that was asked for has none, and then no decision.
 
     Returns:
         The frame with aligned (1, 0, NaN), margin (cosine units; NaN where only decisions are known) and layers_aligned
         (share of all layers).
     """
+
+    def at(code: str, values: np.ndarray) -> np.ndarray:
+        return values[layers[code]] if code in layers else np.full(values.shape[1], np.nan)
+
     columns = {
-        "aligned": [mine.decided[layers.get(code, 0)] for code, mine in found.items()],
-        "margin": [mine.margin[layers.get(code, 0)] for code, mine in found.items()],
+        "aligned": [at(code, mine.decided) for code, mine in found.items()],
+        "margin": [at(code, mine.margin) for code, mine in found.items()],
         "layers_aligned": [mine.layers_aligned for mine in found.values()],
     }
     return frame.assign(**{name: np.concatenate(each) if each else np.empty(0) for name, each in columns.items()})

@@ -148,7 +148,7 @@ def deltas(
         pivot_correct: 1.0, 0.0 or NaN in the pivot, instances in the order of the decisions.
         correct: likewise in the language.
         groups: resampling unit of each instance.
-        last: L, which the first row leaves out as the paper does; None where the decisions end before it.
+        last: L, which the first row leaves out as the paper does; None where it is not known to be among the layers.
     """
     decided, cohort = decided.T.astype(float), cohorts(pivot_correct, correct)
     rows = []

@@ -12,7 +12,6 @@ import pandas as pd
 
 from crossalign import tables
 from crossalign.alignment import ALIGNMENT_METRICS
-from crossalign.languages import language
 from crossalign.schema import RunSpec
 from crossalign.store.runs import Run
 
@@ -70,6 +69,15 @@ class RunTables:
         return int(self.facts.get("n_layers") or (self.rates["layer"].max() if len(self.rates) else 0))
 
     @property
+    def after_norm(self) -> int | None:
+        """The layer that comes after the final norm in most models: L; None where an import does not tell.
+
+        Of the files of the paper only MEXA's reach it; DALI's end before it, so that alone they do not say where it is.
+        """
+        reaching = self.rates.loc[self.rates["metric"].isin(("mexa", "mexa_t")), "layer"]
+        return self.n_layers if "imported" not in self.facts or self.n_layers in set(reaching) else None
+
+    @property
     def missing(self) -> list[str]:
         """Languages that were asked for and are not complete."""
         done = set(self.languages["language"])
@@ -77,10 +85,7 @@ class RunTables:
 
     def name(self, code: str) -> str:
         """English name of a language; its code where it has none."""
-        try:
-            return self.names.get(code) or language(code).name
-        except KeyError:
-            return code
+        return self.names.get(code) or tables.facts_of(code).name
 
     @cached_property
     def names(self) -> dict[str, str]:

@@ -190,7 +190,7 @@ def languages(run: Run, scores: str = "") -> pd.DataFrame:
     """
     rows = []
     for code in run.languages():
-        manifest, about = run.manifest(code), _about(code)
+        manifest, about = run.manifest(code), facts_of(code)
         row = {"language": code, "name": about.name, "script": about.script, "family": about.family}
         row |= {"resource_level": about.resource_level, "n": manifest.n if manifest else 0}
         row |= accuracy.language_accuracy(run, code, scores)
@@ -287,7 +287,8 @@ def _csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{c: [json.dumps(list(v), ensure_ascii=False) for v in frame[c]] for c in lists})
 
 
-def _about(code: str) -> Language:
+def facts_of(code: str) -> Language:
+    """What is known of a language; for a name its code where nothing is."""
     try:
         return language(code)
     except KeyError:

@@ -109,7 +109,8 @@ def test_a_cache_without_runs_is_no_error_for_list_and_a_sentence_for_the_others
         cache.mkdir()
     assert main(["list", "--cache", str(cache)]) == 0
     assert "No runs" in capsys.readouterr().out
-    assert main(["verify", "--cache", str(cache)]) == 0
+    assert main(["verify", "--cache", str(cache)]) == (0 if there == "an empty folder" else 2)
+    assert there == "an empty folder" or f"There is no cache folder {cache}" in said(capsys)
     assert main(["summary", "xcopa", "--cache", str(cache)]) == 2
     assert "No run 'xcopa'" in said(capsys)
 
@@ -130,6 +131,27 @@ def test_list_shows_what_a_run_is(cache: Path, capsys: pytest.CaptureFixture) ->
     assert row["run_id"] in capsys.readouterr().out, "an id must stand on one line, to be copied"
 
 
+@pytest.mark.parametrize("columns", [None, 120, 80, 30])
+def test_however_narrow_the_terminal_a_list_cuts_neither_id_nor_n(
+    cache: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, columns: int | None
+) -> None:
+    folder = run_folder(cache)
+    record = json.loads((folder / "run.json").read_text())
+    record["spec"]["model"] = "/somewhere/" + "long-name-of-a-model-" * 4
+    record["facts"]["n"] = 123_456_789
+    (folder / "run.json").write_text(json.dumps(record))
+    run_id = runs.read_run(folder).run_id
+    if columns:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        for name, value in {"COLUMNS": str(columns), "LINES": "25", "TERM": "dumb"}.items():
+            monkeypatch.setenv(name, value)
+    assert main(["list", "--cache", str(cache)]) == 0
+    (line,) = (text for text in capsys.readouterr().out.splitlines() if run_id in text)
+    assert " 123456789 " in line
+    if columns is None:
+        assert "3: en, it, sw" in line and record["spec"]["model"].rsplit("/", 1)[-1] in line
+
+
 def test_summary_gives_the_tables_as_strict_json(cache: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["summary", "xcopa", "--cache", str(cache), "--json"]) == 0
     value = strict(capsys.readouterr().out)
@@ -143,6 +165,13 @@ def test_summary_shows_only_poolings_of_the_run(cache: Path, capsys: pytest.Capt
     assert "weighted_mean" in capsys.readouterr().out
     assert main(["summary", "xcopa", "--cache", str(cache), "--pooling", "mean"]) == 2
     assert "last_token" in said(capsys)
+    for chosen in ([], ["--pooling", "weighted_mean"]):
+        assert main(["summary", "xcopa", "--cache", str(cache), "--json", *chosen]) == 0
+        value = strict(capsys.readouterr().out)
+        shown = {row["pooling"] for table in ("best_layers", "correlations") for row in value[table]}
+        assert shown == set(chosen[1:] or ["last_token", "weighted_mean"])
+    assert main(["summary", "xcopa", "--cache", str(cache), "--against", "xcopa"]) == 2
+    assert "is no translation run" in said(capsys)
 
 
 def test_progress_for_machines_goes_to_standard_error_and_the_result_to_standard_output(
@@ -264,7 +293,8 @@ def test_export_to_a_place_that_is_a_file_is_told(cache: Path, capsys: pytest.Ca
     place.write_text("mine")
     for out in (place, place / "below"):
         assert main(["export", "xcopa", "--out", str(out), "--cache", str(cache)]) == 2
-        assert str(place) in said(capsys)
+        text = said(capsys)
+        assert str(place) in text and "--cache" not in text
     assert place.read_text() == "mine"
 
 

@@ -130,6 +130,12 @@ def test_over_languages_the_odds_ratio_is_mantel_haenszels() -> None:
     assert found.homogeneity_p == pytest.approx(plain.homogeneity_p)
     for name in ("delta", "auc", "auc_layers"):
         pooled = effects.over_languages(frame, name)
+        assert pooled.n_languages == 2 == found.n_languages
+        constant = frame.assign(
+            **{c: frame[c].where(frame["language"] != "ar", 1.0) for c in ("correct", "pivot_correct")}
+        )
+        constant["cohort"] = frame["cohort"].where(frame["language"] != "ar", "EC-XC")
+        assert effects.over_languages(constant, name).n_languages == 1, "in the other none is wrong"
         alone = effects.by_language(frame, name)["estimate"]
         assert alone.min() < pooled.estimate.value < alone.max() and math.isnan(pooled.homogeneity_p)
 

@@ -62,7 +62,7 @@ def test_the_matrix_names_the_gold_option_and_marks_the_verdict(metric: str, k: 
 
 
 def test_cosines_of_a_text_with_itself_are_left_blank() -> None:
-    within = similarity(cosines(3, 0), within=True).figure.data[1]
+    within = similarity(cosines(3, 0), "dali_s").figure.data[1]
     assert np.isnan(np.diagonal(np.asarray(within.z))).all() and within.text[1][1] == ""
 
 

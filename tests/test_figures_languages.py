@@ -28,7 +28,7 @@ def without_each(n: int) -> pd.DataFrame:
 @pytest.mark.parametrize("ranks", [False, True])
 def test_every_language_is_a_point_that_a_click_can_name(n: int, colour: str | None, ranks: bool) -> None:
     table = language_rows(n)
-    drawing = scatter(table, RATE, ACCURACY, colour=colour, ranks=ranks, highlight="l00_Latn", note="r = 0.90")
+    drawing = scatter(table, RATE, ACCURACY, colour=colour, ranks=ranks, note="r = 0.90")
     assert_sound(drawing, 120_000)
     points = [point for trace in drawing.figure.data for point in trace.customdata or ()]
     assert sorted(code for (code,) in points) == sorted(table["language"])
@@ -43,6 +43,18 @@ def test_values_and_intervals_are_drawn_as_they_are() -> None:
     first = table.iloc[0]
     assert f"{first['accuracy']:.3f} [{first['accuracy_low']:.3f}, {first['accuracy_high']:.3f}]" in trace.hovertext[0]
     assert "n = 500" in trace.hovertext[0] and "at layer 0" in trace.hovertext[0]
+
+
+def test_a_point_says_the_layer_and_the_instances_of_what_is_drawn() -> None:
+    table = language_rows(1).assign(n_scored=100.0, training_share=0.2)
+    share = Measure("training_share", "Share of the training text")
+
+    def about(x: Measure, y: Measure, **changes: object) -> list[str]:
+        return scatter(table.assign(**changes), x, y).figure.data[0].hovertext[0].split("<br>")[3:]
+
+    assert about(RATE, ACCURACY) == ["at layer 0", "n (alignment) = 500", "n (scored) = 100"]
+    assert about(RATE, ACCURACY, n_scored=500, layer=-1) == ["n = 500"], "a mean over layers"
+    assert about(share, ACCURACY) == ["n = 100"] and about(share, RATE) == ["at layer 0", "n = 500"]
 
 
 def test_ranks_share_the_mean_for_ties_and_have_no_intervals() -> None:
@@ -66,14 +78,6 @@ def test_an_unknown_category_is_a_group_of_its_own() -> None:
     table = language_rows(8)
     names = [t.name for t in scatter(table, RATE, ACCURACY, colour="resource_level").figure.data]
     assert names[-1] == "unknown" and len(names) == 7
-
-
-def test_the_highlighted_language_is_ringed_and_labelled() -> None:
-    table = language_rows(122).assign(rate=0.5, accuracy=0.5)
-    drawing = scatter(table, RATE, ACCURACY, highlight="l77_Latn")
-    points, ring = drawing.figure.data
-    assert [text for text in points.text if text].count("l77_Latn") == 1
-    assert ring.marker.symbol == "circle-open" and len(ring.x) == 1
 
 
 def test_the_band_stays_where_the_quantity_can_be_and_the_line_ends_there() -> None:
@@ -149,7 +153,7 @@ def test_influence_puts_the_most_influential_language_on_top() -> None:
 
 def test_the_strip_is_sorted_and_names_its_rows() -> None:
     table = language_rows(5).assign(accuracy=[0.5, 0.9, np.nan, 0.7, 0.6])
-    drawing = strip(table, [ACCURACY, RATE], chance=0.5, highlight="l03_Latn")
+    drawing = strip(table, [ACCURACY, RATE], highlight="l03_Latn")
     assert_sound(drawing)
     first, second = drawing.figure.data
     assert [row[0] for row in first.customdata] == ["l01_Latn", "l03_Latn", "l04_Latn", "l00_Latn", "l02_Latn"]

@@ -83,6 +83,12 @@ def test_the_relabelled_rate_is_drawn_beside() -> None:
     ]
 
 
+def test_no_relabelled_rate_is_drawn_for_models_of_different_depth() -> None:
+    both = rate_rows(2).assign(last=[32 if name.endswith("0") else DEPTH.last for name in rate_rows(2)["name"]])
+    drawn = curves(both, DEPTH._replace(relative=True)).figure
+    assert not [t for t in drawn.data if t.line.dash == "dot" and t.mode == "lines"]
+
+
 def test_cohorts_have_their_known_look() -> None:
     table = pd.concat([rate_rows(1).drop(columns=["name"]).assign(cohort=c) for c in ("EW-XW", "EC-XC")])
     lines = named(curves(table, DEPTH, series="cohort").figure)
@@ -133,9 +139,10 @@ def test_the_heat_map_has_the_highest_peak_on_top_and_marks_peaks() -> None:
 
 
 def test_a_heat_map_shows_gaps_as_gaps() -> None:
-    table = rate_rows(2).iloc[:-3]
-    z = np.asarray(heatmap(table, DEPTH, sort=False).figure.data[0].z)
-    assert np.isnan(z[1, -3:]).all() and not np.isnan(z[0]).any()
+    cells, peaks = heatmap(rate_rows(2).iloc[:-3], DEPTH).figure.data
+    row = [code for code, _ in peaks.customdata].index("l01_Latn")
+    z = np.asarray(cells.z)
+    assert np.isnan(z[row, -3:]).all() and not np.isnan(z[1 - row]).any()
 
 
 def test_hostile_names_stay_text() -> None:

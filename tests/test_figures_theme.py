@@ -196,6 +196,6 @@ def test_a_band_has_gaps_where_it_is_undefined() -> None:
 
 def test_a_page_of_its_own_gets_a_background_and_a_text_colour() -> None:
     figure = theme.empty("Nothing.").figure
-    copy = theme.on_page(figure, dark=True)
+    copy = theme.on_page(figure)
     assert contrast(copy.layout.font.color, copy.layout.paper_bgcolor) > 7
     assert figure.layout.font.color is None

@@ -137,6 +137,13 @@ def test_a_language_without_a_rate_at_any_layer_has_no_decision_and_hides_no_oth
     assert found["aligned"].isna().sum() == sizes[0] and (found["aligned"][sizes[0] :] == 1).all()
 
 
+def test_a_layer_that_a_language_lacks_is_not_answered_with_another(run: Run) -> None:
+    frame = outcomes(run, CODES[1:2])
+    drawn = Aligned(np.ones((3, len(frame))), np.ones((3, len(frame))))
+    found = at_layers(frame, {CODES[1]: drawn}, {})
+    assert found[["aligned", "margin"]].isna().all(axis=None) and (found["layers_aligned"] == 1).all()
+
+
 def test_sentences_have_no_outcome(tmp_path: Path) -> None:
     run = synthetic_run(tmp_path, CODES, Shape(n=8, options=0, task="flores"))
     frame = outcomes(run, CODES[1:])
@@ -233,6 +240,14 @@ def test_the_largest_gap_in_words() -> None:
     )
     none = findings.largest_gap(differences.tail(1).assign(value=-0.1), {"en": "English"}, "en")
     assert none is not None and none.text.startswith("No language is behind English")
+
+
+def test_a_pivot_without_results_of_its_own_has_its_name() -> None:
+    frame = languages(("sw", "Swahili", 100, 0.7, 0.6, 0.8))
+    points = pd.DataFrame({"rate": [0.5], "best_layer": [3], "relabelled_rate": [0.1], "accuracy": [0.7]})
+    some = instances("sw", {("EC-XC", 1): 60, ("EC-XW", 1): 30, ("EW-XC", 1): 6, ("EW-XW", 1): 4})
+    told = findings.told(frame, points, points, some, findings.About("DALI", "best", "best", "en", 6))
+    assert any("less than English on the same 100 instances" in finding.text for finding in told)
 
 
 def test_the_peak_in_words() -> None:

@@ -96,3 +96,10 @@ def test_hostile_names_and_values_stay_text(tmp_path: Path) -> None:
     text = said(app)
     assert "<script" not in text.replace(r"\<", "") and "](https" not in text
     assert len(app.get("plotly_chart")) == 3
+
+
+def test_a_short_name_on_a_button_stays_text(tmp_path: Path) -> None:
+    for seed, name in enumerate(("**m** :red[x]", "n")):
+        synthetic_run(tmp_path, CODES[:2], Shape(n=12, options=2, task="xcopa"), model=name, seed=seed)
+    labels = [b.content for group in opened(tmp_path, "layers").get("button_group") for b in group.proto.options]
+    assert r"\*\*m\*\* \:red\[x\] · xcopa" in labels and not any("**m**" in label for label in labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from crossalign.importers.lm_eval import import_logs
 from crossalign.importers.published import import_release
+from crossalign.schema import UserError
 from crossalign.store.runs import list_runs
 from crossalign.ui.reading import GOLD
 
@@ -75,6 +77,39 @@ def test_every_page_shows_something_or_says_why_not(runs: dict[str, tuple[Path, 
         assert "decisions without similarities" in said(app)
 
 
+@pytest.mark.parametrize("with_mexa", [False, True])
+def test_as_published_a_layer_is_left_out_only_where_it_is_known_to_come_after_the_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_mexa: bool
+) -> None:
+    from crossalign.ui import analyses, data
+
+    rising = [[int(item < 6 * layer) for item in range(N)] for layer in range(LAYERS)]
+    for name in ("italian", "swahili"):
+        write_json(tmp_path / f"alignment_outputs/Small/xcopa_dali/DALI_{name}_lasttoken.json", by_item(rising))
+        if with_mexa:
+            rows = {str(i): row for i, row in enumerate(rising)}
+            write_json(tmp_path / f"alignment_outputs/Small/xcopa_mexa/{name}.json", rows)
+    import_release(tmp_path, tmp_path / "cache")
+    monkeypatch.setenv("CROSSALIGN_CACHE", str(tmp_path / "cache"))
+    run = data.run_tables(list_runs(tmp_path / "cache")[0][0].run_id)
+    chosen = data.Selection(run.run_id, "dali", "last_token", "max_published", language="it")
+    assert run.n_layers == LAYERS - 1
+    best = LAYERS - 2 if with_mexa else LAYERS - 1
+    assert data.layers_of(run, chosen) == {"it": best, "sw": best}
+    assert analyses.cohort_curves(run, chosen, "it", "rate").deltas["layer"][0] == best
+
+
+def test_methods_say_of_an_import_only_what_it_holds(runs: dict[str, tuple[Path, str]]) -> None:
+    texts = {kind: said(page(runs, kind, "methods")).replace("\\", "") for kind in runs}
+    assert all("computed elsewhere and imported" in t and "pooled in float32" not in t for t in texts.values())
+    assert (
+        "decided there too, at layers 0 (embeddings) to 6" in texts["decisions"] and "· 6 layers" in texts["decisions"]
+    )
+    assert "letters A to D are scored" in texts["no samples"] and "letters A to D" not in texts["decisions"]
+    assert "decided there" not in texts["accuracy"] and "0 layers" not in texts["accuracy"]
+    assert "scored under the protocol 'harness'" in texts["accuracy"]
+
+
 def test_instances_are_those_of_the_decisions(runs: dict[str, tuple[Path, str]]) -> None:
     app = page(runs, "decisions", "instances", language="it")
     assert app.selectbox(key="value").value == "layers_aligned" and "margin" not in app.selectbox(key="value").options
@@ -89,6 +124,25 @@ def test_instances_are_those_of_the_decisions(runs: dict[str, tuple[Path, str]])
     assert "Left out of the link" in said(dropped)
     area = page(runs, "decisions", "instances", language="it", effect="auc_layers").metric[0]
     assert "AUC of aligned layers" in area.label and "undefined" not in area.value
+
+
+def test_a_layer_that_the_metric_lacks_is_said_and_not_answered_with_another(
+    runs: dict[str, tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossalign.ui import data, pairs, summary
+
+    cache, run_id = runs["decisions"]  # of its two metrics one has one layer more
+    lacking = {"metric": "dali", "rule": "layer", "layer": str(LAYERS)}
+    for name in ("instances", "instance"):
+        app = opened(cache, name, run=run_id, language="it", **lacking)
+        assert "Italian has no layer 6 of this metric in this run" in said(app).replace("\\", "")
+    monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
+    run = data.run_tables(run_id)
+    lacks = data.Selection(run_id, "dali", "last_token", "layer", LAYERS)
+    topics = [[f.topic for f in summary.findings_of(run, s)] for s in (replace(lacks, layer=0), lacks)]
+    assert set(topics[0]) - set(topics[1]) >= {"Over instances"} and "Largest gap" in topics[1]
+    with pytest.raises(UserError, match="has no layer 6 of this metric"):
+        pairs.paired(run, lacks, pairs.Other(run, lacks, ("A", "B")), "alignment")
 
 
 @pytest.mark.parametrize("analysis", ["needed", "confidence", "pivot", "model"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import opening
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from synthetic import Shape, synthetic_run
@@ -47,7 +49,7 @@ def test_distributions_tests_and_list_are_there(opened: Open, cache: Path) -> No
     assert not app.error
     assert len(charts(app)) == 4
     assert not [m.value for m in app.markdown if "example" not in m.value]  # the header, and nothing by accident
-    assert [m.label.replace("\\", "") for m in app.metric] == ["Odds ratio: Swahili", "Odds ratio: within 3 languages"]
+    assert [m.label.replace("\\", "") for m in app.metric] == ["Odds ratio: Swahili", "Odds ratio: within 2 languages"]
     assert "n = " in app.metric[1].delta and "p " in app.metric[1].delta
     assert len(ids(app)) == 60
     assert all(len(spec) < 100_000 for spec in charts(app))
@@ -101,6 +103,43 @@ def test_the_rule_of_the_paper_is_one_click_away(opened: Open, cache: Path) -> N
     fixed = opened(cache, language="swh_Latn", effect="delta", rule="layer", layer="2")
     assert any(c.value.startswith("At layer 2; two\\-sided") for c in fixed.caption)
     assert opened(cache, effect="odds_ratio", test="layers").query_params["test"] == "sound"
+
+
+@pytest.mark.parametrize("rule", ["max", "layer"])
+def test_the_figure_beside_the_most_extreme_differences_is_of_the_same_layers(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    from crossalign.ui import data, effects
+
+    monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
+    run = data.run_tables(next(cache.glob("*/run.json")).parent.name)
+    chosen = data.Selection(run.run_id, "dali", "last_token", rule)
+    table = effects.effects_of(run, chosen, "delta", "layers").languages
+    assert len(table) == 3
+    for row in table.itertuples():
+        points = effects.tested_points(run, chosen, "layers", row.language)
+        shares = points.groupby("cohort", observed=True)["aligned"].mean()
+        assert shares["EC-XC"] - shares["EC-XW"] == pytest.approx(row.estimate)
+
+
+def test_effects_are_corrected_for_the_languages_that_could_be_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossalign.effects import Pooled
+    from crossalign.statistics import Estimate
+    from crossalign.ui import effects
+
+    shown: dict[str, str] = {}
+    monkeypatch.setattr(effects.st, "metric", lambda label, value, note, **_: shown.update({label: note}))
+    rows = [
+        ("sw", 2.0, 1.0, 4.0, 0.03, 40, 0.06),
+        ("th", 3.0, 1.5, 6.0, 0.04, 40, 0.06),
+        ("it", *[np.nan] * 4, 40, np.nan),
+    ]
+    table = pd.DataFrame(rows, columns=["language", "estimate", "low", "high", "p", "n", "p_holm"])
+    found = effects.Effects(table, Pooled(Estimate(2.4, 1.2, 4.8, 0.01, 80), n_languages=2))
+    for code in ("sw", "it"):
+        effects.show_summary(found, "Odds ratio", code, code)
+    assert shown["Odds ratio\\: sw"].endswith("p = 0.060 for 2 languages")
+    assert "Odds ratio\\: within 2 languages" in shown and "too alike" in shown["Odds ratio\\: it"]
 
 
 def test_filters_narrow_the_list_and_stand_in_the_url(opened: Open, cache: Path) -> None:

@@ -47,6 +47,15 @@ def test_p_values_in_tables_stay_numbers_and_none_is_written_as_0(whole: Path) -
             assert significant % 1e-9 == "1e-09" and significant % 0.0432 == "0.043"
 
 
+def test_the_heading_of_an_interval_says_rate_only_beside_another_interval(whole: Path) -> None:
+    app = opened(whole, "languages")
+    app.toggle(key="scatter-table").set_value(True)
+    app = app.toggle(key="influence-table").set_value(True).run()
+    shown = [(f.value, json.loads(f.proto.columns)) for f in app.dataframe if "low" in f.value]
+    headings = {("accuracy_low" in table, config["low"]["label"], config["high"]["label"]) for table, config in shown}
+    assert headings == {(True, "rate: 95 % from", "rate: to"), (False, "95 % from", "to")}
+
+
 def test_the_link_holds_the_view(whole: Path) -> None:
     app = opened(whole, "languages", scale="ranks", rule="depth", depth="50", metric="mexa_t", colour="script")
     assert not app.exception
@@ -98,6 +107,16 @@ def test_the_published_figures_stand_beside_a_run_of_the_same_task(whole: Path) 
     assert "arXiv 2504" in said(app)
     app = opened(whole, "languages", published="1", **{"published-task": "belebele"})
     assert app.dataframe[-1].value["n"].tolist() == [25] * 3
+
+
+def test_beside_the_published_figures_stands_the_same_metric_of_the_run(whole: Path) -> None:
+    tables = []
+    for metric in ("dali", "dali_rowwise"):  # the second has no published figures
+        app = opened(whole, "languages", published="1", metric=metric)
+        drawn = figure(app, "published-languages")
+        assert drawn.layout.xaxis.title.text.startswith("DALI rate")
+        tables.append({t.name: sorted(x for x in t.x) for t in drawn.data})
+    assert tables[0] == tables[1] and len(tables[0]) == 2
 
 
 @pytest.mark.parametrize(("codes", "options", "known"), [(CODES[:6], 0, 0), (CODES[:4], 2, 3)], ids=["unscored", "few"])

@@ -87,6 +87,9 @@ def test_the_published_curves_stand_beside_a_run_of_the_same_task(whole: Path) -
     drawn = curves(figure(app, "published-curves"))
     assert set(drawn) == {"Swahili", "Swahili, published", "Italian", "Italian, published"}
     assert drawn["Swahili, published"].max() == pytest.approx(0.35) and len(drawn["Swahili"]) == 7
+    gold_only = opened(whole, "layers", published="1", languages=["sw", "it"], metric="dali_gold")
+    same = curves(figure(gold_only, "published-curves"))
+    assert (same["Swahili"] == drawn["Swahili"]).all(), "DALI, as the published curves beside it"
     everything = figure(opened(whole, "layers", published="1", **{"published-task": "belebele"}), "published-curves")
     assert max(x for t in everything.data for x in t.x if x is not None and not np.isnan(x)) <= 1
 

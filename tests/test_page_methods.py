@@ -44,17 +44,19 @@ def test_the_command_is_one_that_can_be_run(whole: Path) -> None:
     assert options.languages == ("swh_Latn", "arb_Arab") and options.protocol == "options"
 
 
-def test_visitors_do_not_see_where_a_model_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_do_not_see_where_model_and_data_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = synthetic_run(tmp_path, CODES, Shape(n=12))
     path = run.folder / "run.json"
     record = json.loads(path.read_text())
     record["spec"] |= {"model": "/home/someone/models/mine", "model_identity": "files:" + "0" * 64}
+    record["facts"] |= {"data": "/home/someone/data/xcopa"}
     path.write_text(json.dumps(record))
-    assert "/home/someone" in opened(tmp_path, "methods").code[0].value
+    command = opened(tmp_path, "methods").code[0].value
+    assert "--model /home/someone/models/mine " in command and "--data /home/someone/data/xcopa " in command
     monkeypatch.setenv("CROSSALIGN_HOSTED", "1")
     app = opened(tmp_path, "methods")
     shown = said(app) + "".join(c.value for c in app.code) + "".join(h.proto.body for h in app.get("html"))
-    assert "mine" in shown and "/home/someone" not in shown
+    assert "mine" in shown and "--data xcopa " in shown and "/home/someone" not in shown
 
 
 def test_imported_results_have_no_command(tmp_path: Path) -> None:

@@ -124,6 +124,18 @@ def test_plain_sentences_have_a_map_too(tmp_path: Path) -> None:
     assert not app.exception and not app.error
     clouds = [t for t in figure(app, "space").data if t.mode == "markers" and t.customdata is not None]
     assert sum(len(numbers(t.x)) for t in clouds) == 24 * 4
+    assert {t.marker.symbol for t in clouds} == {"circle"} and "Swahili" in {t.name for t in clouds}
+    assert not any("option" in (t.name or "") for t in figure(app, "space").data), "a premise is no option"
+
+
+def test_that_translations_are_joined_is_said_only_where_they_are(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossalign.figures import space
+
+    assert "Translations are joined" in said(opened(whole, "space"))
+    monkeypatch.setattr(space, "MOST_LINES", 10)
+    app = opened(whole, "space")
+    assert not app.exception and "Translations are joined" not in said(app)
+    assert not any(t.mode == "lines" for t in figure(app, "space").data)
 
 
 def test_hostile_and_damaged(tmp_path: Path) -> None:

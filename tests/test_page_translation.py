@@ -96,6 +96,16 @@ def test_every_score_in_both_directions_is_tested_and_corrected(whole: Path) -> 
     assert len(frame) == 8 and (frame["p_holm"] >= frame["p"]).all()
 
 
+def test_both_figures_of_sentences_are_of_those_that_were_chosen(whole: Path) -> None:
+    for of, codes in (("one", ["swh_Latn"]), ("all", OTHERS)):
+        app = opened(whole, "translation", language="swh_Latn", of=of)
+        app = app.toggle(key="by-alignment-table").set_value(True).run()
+        table = next(f.value for f in app.dataframe if {"aligned", "chrf"} <= set(f.value))
+        assert set(table["language"]) == set(codes) and (abs(table["chrf"].mean()) < 1e-6) == (of == "all")
+        title = figure(app, "by-alignment").layout.yaxis.title.text
+        assert ("− mean of the language" in title) == (of == "all")
+
+
 def test_the_link_holds_every_control(whole: Path) -> None:
     query = {
         "direction": "xx-en", "score": "bleu", "rule": "layer", "layer": "2", "scale": "ranks", "colour": "script",
@@ -196,13 +206,16 @@ def test_without_alignment_quality_is_shown_and_the_next_command_told(
     assert figure(app, "quality").data and not app.metric
     app = opened(cache, "sentence")
     assert not app.exception and not app.error and "No margins are known" in notes(app)
-    for path in cache.glob("*/run.json"):  # as if the model were a folder of this machine
+    for path in cache.glob("*/run.json"):  # as if the model and the sentences were folders of this machine
         record = json.loads(path.read_text())
+        record["facts"] |= {"data": "/home/someone/flores"}
         record["spec"] |= {"model": "/home/someone/synthetic-8b", "model_identity": "files:0"}
         path.write_text(json.dumps(record))
-    assert "--model /home/someone/synthetic-8b --" in opened(cache, "translation").code[0].value
+    told = opened(cache, "translation").code[0].value
+    assert "--model /home/someone/synthetic-8b --" in told and "--data /home/someone/flores --" in told
     monkeypatch.setenv("CROSSALIGN_HOSTED", "1")
-    assert opened(cache, "translation").code[0].value == f"python -m crossalign run --model synthetic-8b {arguments}"
+    hosted = f"--model synthetic-8b {arguments.replace('--pivot', '--data flores --pivot')}"
+    assert opened(cache, "translation").code[0].value == f"python -m crossalign run {hosted}"
 
 
 def test_runs_without_translations_tell_how_to_translate(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import pytest
 from conftest import byte_tokenizer, tiny_llama
 from fault import ENVIRONMENT, ROOT, edit, request_for, said, temporaries, write_belebele, write_xcopa
 
-from crossalign import computation, pipeline, tables
+from crossalign import computation, description, pipeline, tables
 from crossalign.__main__ import main
 from crossalign.planning import plan
+from crossalign.run_tables import read_tables
 
 
 @pytest.fixture
@@ -265,6 +267,18 @@ def test_changed_texts_of_a_language_are_told_and_of_the_pivot_are_another_run(
     assert "it have changed" in text and str(first.part_folder("it")) in text
     edit(data, "en", 2, {"premise": "Another text."})
     assert pipeline.run(request_for(tiny_folder, data, tmp_path / "c")).run_id != first.run_id
+
+
+def test_the_command_of_a_run_finds_the_local_data_it_was_computed_from(
+    tiny_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    cache = tmp_path / "c"
+    run = pipeline.run(request_for(tiny_folder, data, cache))
+    words = shlex.split(description.command(read_tables(run)))[1:]
+    assert main([*words, "--cache", str(cache), "--json"]) == 0
+    assert f"{run.run_id} is complete" in capsys.readouterr().err
+    moved = pipeline.prepare(request_for(tiny_folder, data.rename(tmp_path / "moved"), cache))
+    assert moved.run_id == run.run_id, "where the data lie is no part of what a run is"
 
 
 def test_flores_takes_a_hundred_sentences_unless_told(tiny_folder: Path, tmp_path: Path) -> None:

@@ -37,8 +37,9 @@ def cache(translated: Path, tmp_path: Path) -> Path:
 # --- a run -------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_has_a_part_for_each_direction_and_is_of_its_own_kind(cache: Path) -> None:
+def test_a_run_has_a_part_for_each_direction_and_is_of_its_own_kind(cache: Path, flores_data: Path) -> None:
     one = translation_run(cache)
+    assert one.facts["data"] == str(flores_data)
     assert one.languages() == PARTS and one.complete
     assert one.run_id.startswith("flores-translation_tiny-llama_") and one.spec.kind == "translation"
     assert [r.spec.kind for r in runs.list_runs(cache, None)[0]].count("alignment") == 1

@@ -176,6 +176,9 @@ def test_the_commands_know_both_kinds_of_run(cache: Path, capsys: pytest.Capture
     for extra in ([], ["--against", one.run_id]):
         assert main(["summary", one.run_id, *where, *extra]) == 0
         assert "chrF++" in capsys.readouterr().out
+    for extra in (["--pooling", "last_token"], ["--scores", "x"]):
+        assert main(["summary", one.run_id, *where, *extra]) == 2
+        assert "is a translation run" in said(capsys)
     assert main(["verify", *where]) == 0 and "2 runs checked" in capsys.readouterr().out
     assert main(["export", one.run_id, *where, "--out", str(tmp_path / "out")]) == 0
     names = {p.name for p in (tmp_path / "out").iterdir()}

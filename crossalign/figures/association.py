@@ -39,12 +39,11 @@ ALIGNED = Measure("aligned", "aligned", "aligned_low", "aligned_high")
 NOT_ALIGNED = Measure("not_aligned", "not aligned", "not_aligned_low", "not_aligned_high")
 
 
-def two_by_two(counts: pd.DataFrame, note: str = "") -> Drawing:
+def two_by_two(counts: pd.DataFrame) -> Drawing:
     """Mosaic of aligned × correct: a column's width is its share of instances, a tile's height its share of the column.
 
     Args:
         counts: columns aligned, correct (both true or false) and n; missing cells count 0.
-        note: one sentence of results, e.g. the odds ratio with its interval.
     """
     known = counts.dropna(subset=["aligned", "correct"])
     cell = {(a, c): 0 for a in (True, False) for c in (True, False)}
@@ -53,7 +52,7 @@ def two_by_two(counts: pd.DataFrame, note: str = "") -> Drawing:
     total = sum(cell.values())
     if not total:
         return empty("No instance has both a known alignment and a known answer.")
-    figure = canvas([], "Share of instances", "Share right and wrong", 360, plain(note, 300))
+    figure = canvas([], "Share of instances", "Share right and wrong", 360)
     left, words = 0.0, []
     for aligned in (True, False):
         width = (cell[aligned, True] + cell[aligned, False]) / total
@@ -66,7 +65,7 @@ def two_by_two(counts: pd.DataFrame, note: str = "") -> Drawing:
     figure.update_yaxes(range=[0, 1], tickformat=".0%", showgrid=False)
     figure.update_layout(margin={"t": 30})
     return Drawing(
-        figure, spoken(f"Alignment and correctness of {counted(total, 'instance')}. {'; '.join(words)}. {note}", 600)
+        figure, spoken(f"Alignment and correctness of {counted(total, 'instance')}. {'; '.join(words)}.", 600)
     )
 
 
@@ -97,16 +96,17 @@ def _column(
 
 
 def aligned_versus_not(
-    table: pd.DataFrame, label: str = "Accuracy", first: str | None = None, measures: tuple[Measure, Measure] = (ALIGNED, NOT_ALIGNED),
+    table: pd.DataFrame, label: str = "Accuracy", measures: tuple[Measure, Measure] = (ALIGNED, NOT_ALIGNED),
     ends: tuple[float, float] | None = (0.0, 1.0),
 ) -> Drawing:  # fmt: skip
     """Accuracy (or quality) of aligned and of not aligned instances, a row per language; customdata is [language].
+
+    The language with the largest difference comes first.
 
     Args:
         table: columns language, name, and for both measures the measure, its interval's ends and n_<measure>; a row
             without language, over all of them, comes last.
         label: the quantity in words.
-        first: column to sort by, largest first; the difference where None.
         measures: the two that are compared, by default columns aligned and not_aligned; others are e.g. the alignment
             rates of right and of wrong instances.
         ends: the least and the most that the quantity can be: no interval is drawn past them.
@@ -116,9 +116,7 @@ def aligned_versus_not(
     if known.empty:
         return empty("No language has instances with known alignment and answer.")
     difference = known[one.column].astype(float) - known[other.column].astype(float)
-    order = (known[first].astype(float) if first else difference).sort_values(
-        ascending=False, na_position="last", kind="stable"
-    )
+    order = difference.sort_values(ascending=False, na_position="last", kind="stable")
     shown = known.loc[order.index].reset_index(drop=True)
     shown = shown.iloc[np.argsort((shown["language"] == "").to_numpy(), kind="stable")].reset_index(drop=True)
     traces = rows_of_dots(shown, [other, one], [(GREY, "circle-open"), (TEAL, "circle")], link=True)
@@ -134,9 +132,11 @@ def aligned_versus_not(
 
 
 def forest(
-    table: pd.DataFrame, label: str, *, null: Number = 0.0, log: bool = False, pooled: pd.DataFrame | None = None, sort: bool = True
-) -> Drawing:  # fmt: skip
+    table: pd.DataFrame, label: str, *, null: Number = 0.0, log: bool = False, pooled: pd.DataFrame | None = None
+) -> Drawing:
     """Forest plot: an effect with its interval per language, the pooled one as a diamond below; customdata is [language].
+
+    The largest effect comes first.
 
     Args:
         table: columns language, name, estimate, low, high; n and p (corrected) are shown where there. A language whose
@@ -145,14 +145,12 @@ def forest(
         null: the value of no effect: 0.5 for AUC, 1 for an odds ratio, 0 for a difference.
         log: logarithmic axis, for ratios; values of 0 and infinity are drawn at the border.
         pooled: the effect over all languages: columns name, estimate, low, high; one diamond per row.
-        sort: largest effect first.
     """
     known = table[table["estimate"].notna()]
     pools = pooled[pooled["estimate"].notna()] if pooled is not None else table.iloc[:0]
     if known.empty and pools.empty:
         return empty(f"No language has a defined value of: {label}.")
-    if sort:
-        known = known.loc[known["estimate"].astype(float).sort_values(ascending=False, kind="stable").index]
+    known = known.loc[known["estimate"].astype(float).sort_values(ascending=False, kind="stable").index]
     everything = pd.concat([known, pools]) if len(pools) else known
     border = _border(everything, log)
     clear = (known["low"] > null) | (known["high"] < null)

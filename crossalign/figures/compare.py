@@ -47,20 +47,21 @@ OUTCOMES = ("both", "a_only", "b_only", "neither")
 """Columns of the four outcomes, in the order they are stacked."""
 
 
-def differences(table: pd.DataFrame, runs: tuple[str, str], label: str = "Accuracy", sort: bool = True) -> Drawing:
+def differences(table: pd.DataFrame, runs: tuple[str, str], label: str = "Accuracy") -> Drawing:
     """Both runs' values per language, and beside them the paired difference with its interval; customdata is [language].
+
+    The largest difference comes first.
 
     Args:
         table: columns language, name, a, b, difference (A − B), low, high; a_low, a_high, b_low, b_high, n and p
             (corrected) where known. A difference whose interval leaves out 0 has a filled mark.
         runs: names of A and B.
         label: the quantity in words.
-        sort: largest difference first.
     """
     known = table[table["difference"].notna()]
     if known.empty:
         return empty("No language is in both runs with a defined difference.")
-    order = known["difference"].astype(float).sort_values(ascending=False, kind="stable").index if sort else known.index
+    order = known["difference"].astype(float).sort_values(ascending=False, kind="stable").index
     shown = known.loc[order].reset_index(drop=True)
     first, second = (plain(run, 40) for run in runs)
     sides = [Measure("b", f"B: {second}", "b_low", "b_high"), Measure("a", f"A: {first}", "a_low", "a_high")]
@@ -156,7 +157,7 @@ def _stack(table: pd.DataFrame, column: str, name: str, look: tuple[str, str]) -
 
 def curves_overlaid(
     a: pd.DataFrame, b: pd.DataFrame, depths: tuple[Depth, Depth], runs: tuple[str, str], *, highlight: Sequence[str] = (),
-    value: str = "rate", label: str = "Alignment rate",
+    label: str = "Alignment rate",
 ) -> Drawing:  # fmt: skip
     """Layer curves of two runs for the same languages: A solid, B dashed; customdata is [language, layer].
 
@@ -164,13 +165,13 @@ def curves_overlaid(
     different numbers of layers, relative depth is shown. One or two languages have the ribbons of their intervals.
 
     Args:
-        a, b: columns language, name, layer, `value`, low, high, of one metric and pooling each.
+        a, b: columns language, name, layer, rate, low, high, of one metric and pooling each.
         depths: the layers of A and B.
         runs: names of A and B.
         highlight: codes of the languages wanted.
-        value, label: what is drawn.
+        label: what is drawn.
     """
-    known = [t[t[value].notna()].sort_values("layer", kind="stable") for t in (a, b)]
+    known = [t[t["rate"].notna()].sort_values("layer", kind="stable") for t in (a, b)]
     shared = [c for c in known[0]["language"].unique() if c in set(known[1]["language"])]
     chosen = ([c for c in highlight if c in shared] or shared[:FEW])[: len(PALETTE)]
     if not chosen:
@@ -182,10 +183,10 @@ def curves_overlaid(
         for code, colour, symbol in zip(chosen, PALETTE, SYMBOLS, strict=False):
             part = table[table["language"] == code]
             name, look = f"{plain(part['name'].iloc[0], 28)}, {plain(run, 30)}", (colour, dash, symbol + mark)
-            traces += _run_curve(part, shown, name, value, look, len(chosen) <= MOST_RIBBONS)
-            top = part.loc[part[value].astype(float).idxmax()]
+            traces += _run_curve(part, shown, name, look, len(chosen) <= MOST_RIBBONS)
+            top = part.loc[part["rate"].astype(float).idxmax()]
             words.append(
-                f"{spoken(top['name'], 30)} in {spoken(run, 30)} highest {top[value]:.3f} at layer {int(top['layer'])}"
+                f"{spoken(top['name'], 30)} in {spoken(run, 30)} highest {top['rate']:.3f} at layer {int(top['layer'])}"
             )
     title = "Relative depth (layer / last layer)" if relative else depths[0].label
     figure = canvas(traces, title, label)
@@ -194,19 +195,19 @@ def curves_overlaid(
 
 
 def _run_curve(
-    part: pd.DataFrame, depth: Depth, name: str, value: str, look: tuple[str, str, str], ribbons: bool
+    part: pd.DataFrame, depth: Depth, name: str, look: tuple[str, str, str], ribbons: bool
 ) -> list[go.Scatter]:
     colour, dash, symbol = look
     x = depth.places(part["layer"])
     ribbons = ribbons and {"low", "high"} <= set(part)
     ribbon = [band(x, part["low"], part["high"], colour, 0.1, legendgroup=name)] if ribbons else []
     hover = [
-        f"{name}<br>layer {r['layer']}: {estimate(r[value], r.get('low', np.nan), r.get('high', np.nan))}"
+        f"{name}<br>layer {r['layer']}: {estimate(r['rate'], r.get('low', np.nan), r.get('high', np.nan))}"
         + (f"<br>n = {int(r['n']):,}" if pd.notna(r.get("n", np.nan)) else "")
         for r in part.to_dict("records")
     ]
     line = go.Scatter(
-        x=x, y=numbers(part[value]), customdata=[[r, layer] for r, layer in zip(part["language"], part["layer"].tolist(), strict=True)],
+        x=x, y=numbers(part["rate"]), customdata=[[r, layer] for r, layer in zip(part["language"], part["layer"].tolist(), strict=True)],
         hovertext=hover, hoverinfo="text", mode="lines+markers", line={"color": colour, "dash": dash, "width": 2},
         marker={"symbol": symbol, "size": 6, "color": colour}, name=name, legendgroup=name,
     )  # fmt: skip

@@ -86,18 +86,17 @@ def _weakest_row(cross: Cosines) -> int:
     return int(np.argmin(np.diagonal(cross) - others))
 
 
-def similarity(cosines: OptionCosines, metric: str = "dali", gold: int = 0, *, within: bool | None = None) -> Drawing:
+def similarity(cosines: OptionCosines, metric: str = "dali", gold: int = 0) -> Drawing:
     """The cosines between the options at one layer, with the two that decide marked and framed.
 
     Args:
         cosines: of one instance at one layer, [option, option] each. Matched pairs lie on the diagonal of the first.
-        metric: whose verdict is shown: dali, dali_s, dali_rowwise, dali_gold.
+        metric: whose verdict is shown: dali, dali_s, dali_rowwise, dali_gold; dali_s also looks within both languages.
         gold: the right option, from 0.
-        within: also shows the cosines within both languages; where None, if the metric looks at them.
     """
     decided = verdict(cosines, metric, gold)
     n = len(cosines.cross)
-    three = metric == "dali_s" if within is None else within or metric == "dali_s"
+    three = metric == "dali_s"
     # A text's cosine with itself is 1 and says nothing, so it is left blank.
     inside = [np.where(np.eye(n, dtype=bool), np.nan, b) for b in cosines[1:]] if three else []
     shown = [cosines.cross, *inside]

@@ -15,6 +15,7 @@ from crossalign.figures.labels import places
 from crossalign.figures.layers import Depth
 from crossalign.figures.marks import band, reference_line, ring
 from crossalign.figures.theme import (
+    BLUE,
     GREY,
     KNOWN,
     Drawing,
@@ -23,61 +24,52 @@ from crossalign.figures.theme import (
     canvas,
     counted,
     empty,
-    groups,
     number,
     numbers,
     plain,
     spoken,
 )  # fmt: skip
 
+MARGIN = "Alignment margin (cosine)"
+
 ANSWERS = (Style("unknown", GREY, "circle-open"), KNOWN["correct", False], KNOWN["correct", True])
 """Rows of `at_a_glance`, from below."""
 
 
 def margin_by_layer(
-    instance: pd.DataFrame, depth: Depth, *, everyone: pd.DataFrame | None = None, series: str | None = None, layer: Number | None = None,
-    label: str = "Alignment margin (cosine)", noun: str = "instance",
+    instance: pd.DataFrame, depth: Depth, *, everyone: pd.DataFrame | None = None, layer: Number | None = None, noun: str = "instance",
 ) -> Drawing:  # fmt: skip
     """An instance's margin at every layer, filled where aligned, before all instances in grey; customdata is [layer].
 
     Args:
-        instance: columns layer, margin, and `series` where given.
+        instance: columns layer, margin.
         depth: how layers are shown.
         everyone: columns layer, margin of all instances of the language (one metric); drawn as median and bands.
-        series: column with one curve per value, e.g. metric.
         layer: the layer chosen elsewhere on the page, drawn as a line.
-        label: for the y axis.
         noun: what an instance is called: sentence, where it is one.
     """
     known = instance[instance["margin"].notna()].sort_values("layer", kind="stable")
     if known.empty:
         return empty(f"The margin of this {noun} is not defined at any layer.")
-    traces = _everyone(everyone, depth, noun)
-    words = []
-    for look, part in groups(known, series):
-        margin = numbers(part["margin"])
-        symbols = [look.symbol if m > 0 else f"{look.symbol}-open" for m in margin]
-        hover = [
-            f"layer {a}<br>margin {number(m)}<br>{'aligned' if m > 0 else 'not aligned'}"
-            for a, m in zip(part["layer"], margin, strict=True)
-        ]
-        name = look.label if series else f"this {noun}"
-        traces.append(
-            go.Scatter(
-                x=depth.places(part["layer"]), y=margin, customdata=[[a] for a in part["layer"].tolist()], mode="lines+markers",
-                line={"color": look.colour, "width": 2, "dash": look.dash}, hovertext=hover, hoverinfo="text", name=name,
-                marker={"size": 8, "color": look.colour, "symbol": symbols, "line": {"width": 1.5, "color": look.colour}},
-            )
-        )  # fmt: skip
-        words.append(
-            f"{name} is aligned in {int((margin > 0).sum())} of {counted(len(part), 'layer')}, margin highest at layer {int(part['layer'].iloc[int(margin.argmax())])}"
-        )
-    figure = canvas(traces, depth.label, label, 340, "filled: aligned")
+    margin = numbers(known["margin"])
+    symbols = ["circle" if m > 0 else "circle-open" for m in margin]
+    hover = [
+        f"layer {a}<br>margin {number(m)}<br>{'aligned' if m > 0 else 'not aligned'}"
+        for a, m in zip(known["layer"], margin, strict=True)
+    ]
+    line = go.Scatter(
+        x=depth.places(known["layer"]), y=margin, customdata=[[a] for a in known["layer"].tolist()], mode="lines+markers",
+        line={"color": BLUE, "width": 2}, hovertext=hover, hoverinfo="text", name=f"this {noun}",
+        marker={"size": 8, "color": BLUE, "symbol": symbols, "line": {"width": 1.5, "color": BLUE}},
+    )  # fmt: skip
+    figure = canvas([*_everyone(everyone, depth, noun), line], depth.label, MARGIN, 340, "filled: aligned")
     reference_line(figure, 0, "", across=True)
     if layer is not None:
         at = layer / max(1, depth.last) if depth.relative else layer
         reference_line(figure, at, f"layer {layer}", before=2 * layer > depth.last)
-    return Drawing(figure, spoken(f"{label} over layers: {'; '.join(words)}.", 600))
+    aligned = f"this {noun} is aligned in {int((margin > 0).sum())} of {counted(len(known), 'layer')}"
+    highest = int(known["layer"].iloc[int(margin.argmax())])
+    return Drawing(figure, f"{MARGIN} over layers: {aligned}, margin highest at layer {highest}.")
 
 
 def _everyone(rows: pd.DataFrame | None, depth: Depth, noun: str) -> list[go.Scatter]:

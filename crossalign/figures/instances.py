@@ -14,6 +14,9 @@ from crossalign.figures import densities
 from crossalign.figures.marks import reference_line
 from crossalign.figures.theme import Drawing, Style, canvas, counted, empty, faded, groups, numbers, short, spoken
 
+BINS = 40
+"""About how many a histogram has."""
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 Group = tuple[Style, np.ndarray]
@@ -21,7 +24,6 @@ Group = tuple[Style, np.ndarray]
 
 def distribution(
     table: pd.DataFrame, value: str, by: str | None = "correct", *, kind: str = "histogram", label: str = "Alignment margin (cosine)",
-    share: bool = True, bins: int = 40,
 ) -> Drawing:  # fmt: skip
     """How a value is distributed over instances, by group; only bins, steps or a density reach the browser.
 
@@ -29,10 +31,8 @@ def distribution(
         table: one row per instance, columns `value` and `by`.
         value: e.g. margin, logprob_margin, rate of aligned layers, translation quality.
         by: correct, aligned, cohort, language or any category; None for one group.
-        kind: histogram, ecdf or violin.
+        kind: histogram (of shares within each group, so that groups of different size compare), ecdf or violin.
         label: the value in words.
-        share: histogram of shares within each group (so groups of different size compare) instead of counts.
-        bins: about how many bins a histogram has.
 
     Raises:
         KeyError: an unknown kind.
@@ -41,7 +41,7 @@ def distribution(
     parts = _values(table, value, by)
     if not parts:
         return empty(f"No instance has a defined {label}.")
-    figure = draw(parts, label, share, bins)
+    figure = draw(parts, label)
     everything = np.concatenate([values for _, values in parts])
     if everything.min() < 0 < everything.max():
         if kind == "violin":
@@ -71,12 +71,12 @@ def _named(look: Style, values: np.ndarray) -> str:
     return f"{look.label} (n = {len(values):,})"
 
 
-def _histogram(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
-    edges = densities.edges(np.concatenate([values for _, values in parts]), bins)
+def _histogram(parts: list[Group], label: str) -> go.Figure:
+    edges = densities.edges(np.concatenate([values for _, values in parts]), BINS)
     traces = []
     for look, values in parts:
         counts = np.histogram(values, edges)[0]
-        height = counts / len(values) if share else counts
+        height = counts / len(values)
         hover = [
             f"{short(a)} to {short(b)}<br>{look.label}: {c:,} of {len(values):,} ({c / len(values):.1%})"
             for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)
@@ -108,12 +108,12 @@ def _histogram(parts: list[Group], label: str, share: bool, bins: int) -> go.Fig
                 legendgroup=look.label,
             )
         )
-    figure = canvas(traces, label, "Share of the group" if share else "Instances")
+    figure = canvas(traces, label, "Share of the group")
     figure.update_yaxes(rangemode="tozero")
     return figure
 
 
-def _ecdf(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
+def _ecdf(parts: list[Group], label: str) -> go.Figure:
     traces = []
     for look, values in parts:
         at, below = densities.ecdf(values)
@@ -126,7 +126,7 @@ def _ecdf(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
     return figure
 
 
-def _violin(parts: list[Group], label: str, share: bool, bins: int) -> go.Figure:
+def _violin(parts: list[Group], label: str) -> go.Figure:
     everything = np.concatenate([values for _, values in parts])
     spread = float(np.ptp(everything)) or 1.0
     grid = np.linspace(everything.min() - 0.05 * spread, everything.max() + 0.05 * spread, 120)

@@ -11,14 +11,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from crossalign.figures.labels import places
-from crossalign.figures.marks import band, error_bars, name_rows, reference_line, ring, rows_of_dots
+from crossalign.figures.marks import band, error_bars, name_rows, rows_of_dots
 from crossalign.figures.theme import (
     GREY,
     PALETTE,
     SYMBOLS,
     Drawing,
     Measure,
-    Number,
     Style,
     canvas,
     counted,
@@ -40,7 +39,6 @@ def scatter(
     y: Measure,
     *,
     colour: str | None = None,
-    highlight: str | None = None,
     ranks: bool = False,
     fit: pd.DataFrame | None = None,
     note: str = "",
@@ -48,10 +46,9 @@ def scatter(
     """One labelled point per language with intervals on both axes; customdata is [language].
 
     Args:
-        table: columns language, name, those of `x` and `y`, `colour` where given; n and layer are shown where there.
+        table: columns language, name, those of `x` and `y`, `colour` where given; n, n_scored and layer where there.
         x, y: what the axes show. Languages in which either is undefined are left out and counted.
         colour: column of a category, e.g. script, family, resource_level.
-        highlight: code of the language to ring.
         ranks: draws ranks from 1 (mean ranks for ties) instead of values, without intervals.
         fit: a line in the units drawn: columns x, y and, for a band, low, high; drawn as far as `y` can go.
         note: one sentence of results under the plot and in the alt text, e.g. the correlation with its interval.
@@ -61,12 +58,10 @@ def scatter(
         return empty(f"No language has both {x.label} and {y.label}.")
     if ranks:
         shown, x, y = _ranked(shown, x, y)
-    must = (shown["language"] == highlight).to_numpy(bool)
     where = places(
         numbers(shown[x.column]),
         numbers(shown[y.column]),
         [str(c) for c in shown["language"]],
-        must,
         reach=(_ends(shown, x), _ends(shown, y)),
     )
     shown = shown.assign(place=where)
@@ -77,7 +72,6 @@ def scatter(
     traces = [
         *_line(fit, y),
         *(_points(part, x, y, look, 0.55 if len(shown) <= 40 else 0.2) for look, part in looks),
-        *ring(shown[must], x.column, y.column),
     ]
     figure = canvas(traces, x.label, y.label, note=plain(note, 300))
     left_out = len(table) - len(shown)
@@ -122,11 +116,21 @@ def _points(part: pd.DataFrame, x: Measure, y: Measure, look: Style, opacity: fl
 def _about(row: pd.Series, x: Measure, y: Measure) -> str:
     lines = [f"{plain(row['name'])} ({plain(row['language'], 20)})"]
     lines += [f"{m.label}: {row.get(f'{m.column} as text', measured(row, m))}" for m in (x, y)]
-    if "layer" in row.index and pd.notna(row["layer"]):
+    drawn = {x.column, y.column}
+    if "rate" in drawn and row.get("layer", -1) >= 0:  # a mean over layers is at none
         lines.append(f"at layer {int(row['layer'])}")
-    if "n" in row.index and pd.notna(row["n"]):
-        lines.append(f"n = {int(row['n']):,}")
-    return "<br>".join(lines)
+    return "<br>".join([*lines, *_sizes(row, drawn)])
+
+
+def _sizes(row: pd.Series, drawn: set[str]) -> list[str]:
+    """How many instances are behind what is drawn: one number, or two where those with a score are others."""
+    behind = {"alignment": "n"} if "rate" in drawn else {}
+    if drawn - {"rate", "training_share"}:
+        behind["scored"] = "n_scored" if "n_scored" in row.index else "n"
+    known = {what: int(row[column]) for what, column in behind.items() if pd.notna(row.get(column))}
+    if len(set(known.values())) == 1:
+        return [f"n = {next(iter(known.values())):,}"]
+    return [f"n ({what}) = {n:,}" for what, n in known.items()]
 
 
 def _line(fit: pd.DataFrame | None, y: Measure) -> list[go.Scatter]:
@@ -150,31 +154,24 @@ def _extremes(table: pd.DataFrame, measure: Measure) -> str:
     )
 
 
-def strip(
-    table: pd.DataFrame, measures: list[Measure], *, chance: Number | None = None, highlight: str | None = None,
-    ascending: bool = False,
-) -> Drawing:  # fmt: skip
+def strip(table: pd.DataFrame, measures: list[Measure], *, highlight: str | None = None) -> Drawing:
     """One row per language, sorted by the first measure, a dot with interval per measure; customdata is [language].
 
     Args:
         table: columns language, name, those of the measures; n where known.
         measures: one to seven, drawn by colour and shape in one row.
-        chance: value expected by chance, drawn as a line.
         highlight: code of a language whose row is shaded.
-        ascending: lowest first.
     """
     first = measures[0]
     shown = table[table[[m.column for m in measures]].notna().any(axis=1)]
     if shown.empty:
         return empty(f"No language has a defined {first.label}.")
-    order = shown[first.column].astype(float).sort_values(ascending=ascending, na_position="last", kind="stable").index
+    order = shown[first.column].astype(float).sort_values(ascending=False, na_position="last", kind="stable").index
     shown = shown.loc[order].reset_index(drop=True)
     looks = list(zip(PALETTE, SYMBOLS, strict=True))[: len(measures)]
     label = first.label if len(measures) == 1 else ""
     figure = canvas(rows_of_dots(shown, measures, looks), label, "")
     name_rows(figure, shown["name"].tolist())
-    if chance is not None:
-        reference_line(figure, chance, "chance")
     for row in np.flatnonzero(shown["language"] == highlight):
         figure.add_hrect(y0=row - 0.5, y1=row + 0.5, fillcolor=GREY, opacity=0.25, line_width=0, layer="below")
     names = ", ".join(m.label for m in measures)

@@ -89,7 +89,7 @@ def curves(
         highlight: series to draw in colour when there are many, and above the others when there are few.
         intervals: draws the 95 % ribbon of highlighted curves, or of all where none is highlighted and there are at most 4.
         relabelled: draws the same rule when no pair is a translation: per curve where there are one or two, else the
-            mean over them.
+            mean over them. Not where the curves are of models of different depth, which have no mean.
     """
     known = rates[rates[value].notna()].sort_values("layer", kind="stable", ignore_index=True)
     if known.empty:
@@ -103,7 +103,12 @@ def curves(
     # Colours follow the table, not the highlight, so that a curve keeps its look when another is chosen.
     looks = {key: _look(series, key, i, names[key]) for i, key in enumerate(k for k in parts if k in coloured)}
     traces = _grey([(k, parts[k], names[k]) for k in parts if k not in looks], depth, value, series)
-    relabelled = relabelled and "relabelled_rate" in known and bool(known["relabelled_rate"].notna().any())
+    relabelled = (
+        relabelled
+        and "last" not in known
+        and "relabelled_rate" in known
+        and bool(known["relabelled_rate"].notna().any())
+    )
     traces += _relabelled(known, coloured, looks, depth, series) if relabelled else []
     ribbons = _with_ribbon(coloured, highlight) if intervals and {"low", "high"} <= set(known) else []
     for key in coloured:
@@ -244,24 +249,22 @@ def _in_words(tops: dict[Any, float], layers: pd.Series, names: dict, label: str
     )
 
 
-def heatmap(
-    rates: pd.DataFrame, depth: Depth, *, value: str = "rate", label: str = "Alignment rate", sort: bool = True
-) -> Drawing:
+def heatmap(rates: pd.DataFrame, depth: Depth, *, value: str = "rate", label: str = "Alignment rate") -> Drawing:
     """Languages by layers as colours, a mark at each language's peak; customdata of the marks is [language, layer].
+
+    The language with the highest peak is on top.
 
     Args:
         rates: columns language, name, layer and `value`, of one metric and pooling.
         depth: how layers are shown and which are marked.
         value, label: what the colours mean.
-        sort: the language with the highest peak on top; otherwise in the order of the table.
     """
     known = rates[rates[value].notna()]
     if known.empty:
         return empty(f"No layer has a defined {label}.")
     grid = known.astype({value: float}).pivot_table(index="language", columns="layer", values=value, sort=False)
     grid = grid.sort_index(axis=1)
-    if sort:
-        grid = grid.loc[grid.max(axis=1).sort_values(ascending=False, kind="stable").index]
+    grid = grid.loc[grid.max(axis=1).sort_values(ascending=False, kind="stable").index]
     names = known.drop_duplicates("language").set_index("language")["name"].loc[grid.index]
     rows = [plain(n, 28) for n in names]
     x = depth.places(pd.Series(grid.columns))

@@ -42,8 +42,9 @@ SHAPES = {
             ("circle", "square", "diamond", "triangle-up", "star", "cross"), "ABCDEF", strict=True
         )
     ),
+    "": (("circle", ""),),
 }
-"""Symbol and name of other and of gold options, or of each option in turn."""
+"""Symbol and name of other and of gold options, or of each option in turn; "" where shape tells nothing."""
 
 
 def state_map(
@@ -54,7 +55,7 @@ def state_map(
     Args:
         points: columns x, y, language, name, instance_id, option (from 0; 0 for premises), gold (is it the right
             option); a point's customdata is its position in this table, from 0.
-        shape: "gold" or "option".
+        shape: one of `SHAPES`; "" for premises, which are no options.
         pivot: code of the pivot; translations are joined with its point by a line.
         highlight: id of an instance whose translations are joined by strong lines.
         label: name of the axes, e.g. "principal component".
@@ -69,7 +70,8 @@ def state_map(
     scatter = go.Scattergl if len(known) > WEBGL_FROM else go.Scatter
     joined = _translations(known, pivot)
     dense = len(known) > WEBGL_FROM
-    traces = [_lines(joined, scatter, 0.35, 1)] if 0 < len(joined) <= MOST_LINES else []
+    all_joined = joins_all(known, pivot)
+    traces = [_lines(joined, scatter, 0.35, 1)] if all_joined else []
     names = known.drop_duplicates("language").set_index("language")["name"]
     looks = []
     # Grey others first, so that they lie behind; the pivot stands first in the table and is never among them.
@@ -91,18 +93,24 @@ def state_map(
     )
     figure.update_xaxes(zeroline=False, showticklabels=False, ticks="")
     figure.update_yaxes(zeroline=False, showticklabels=False, showgrid=False)
-    lines = "" if not len(joined) or len(joined) > MOST_LINES else " Translations are joined with the pivot."
+    lines = " Translations are joined with the pivot." if all_joined else ""
     alt = f"Map of {counted(len(known), 'state')} of {counted(known['instance_id'].nunique(), 'instance')} in {counted(len(names), 'language')}.{lines} {note}"
     return Drawing(figure, spoken(alt, 600))
 
 
+def joins_all(points: pd.DataFrame, pivot: str | None) -> bool:
+    """Whether lines join all translations with their point in the pivot: where there are any, and not too many."""
+    return 0 < len(_translations(points.dropna(subset=["x", "y"]), pivot)) <= MOST_LINES
+
+
 def _clouds(part: pd.DataFrame, look: Style, shape: str, scatter: type, size: int) -> list[go.Scatter | go.Scattergl]:
     """One trace per shape: its hover text is said once, so a point costs only its place and its row."""
-    turn = part[shape].fillna(0).to_numpy(int) % len(SHAPES[shape])
+    turn = part[shape].fillna(0).to_numpy(int) % len(SHAPES[shape]) if shape else np.zeros(len(part), int)
     traces = []
     for i in np.unique(turn).tolist():
         here = part[turn == i]
         symbol, word = SHAPES[shape][i]
+        name = f"{look.label}, {word}" if word else look.label
         marker = {
             "size": size,
             "color": look.colour,
@@ -113,7 +121,7 @@ def _clouds(part: pd.DataFrame, look: Style, shape: str, scatter: type, size: in
         traces.append(
             scatter(
                 x=numbers(here["x"]), y=numbers(here["y"]), customdata=here["row"].to_numpy(np.int32), mode="markers", marker=marker,
-                hovertemplate=f"{look.label}, {word}<extra></extra>", name=f"{look.label}, {word}", legendgroup=look.label,
+                hovertemplate=f"{name}<extra></extra>", name=name, legendgroup=look.label,
                 showlegend=False,
             )
         )  # fmt: skip
@@ -122,7 +130,7 @@ def _clouds(part: pd.DataFrame, look: Style, shape: str, scatter: type, size: in
 
 def _legend(looks: list[Style], known: pd.DataFrame, shape: str) -> list[go.Scatter]:
     """What colours and shapes mean, as entries without points; a click on a language hides or shows its points."""
-    used = sorted({int(v) % len(SHAPES[shape]) for v in known[shape].dropna().unique()})
+    used = sorted({int(v) % len(SHAPES[shape]) for v in known[shape].dropna().unique()}) if shape else []
     entries = [(look.label, "circle", look.colour, look.label) for look in looks]
     entries += [(SHAPES[shape][i][1], SHAPES[shape][i][0], GREY, "shape") for i in used]
     return [

@@ -234,9 +234,9 @@ def empty(reason: str, height: int = 200) -> Drawing:
     return Drawing(figure, reason)
 
 
-def on_page(figure: go.Figure, dark: bool = False) -> go.Figure:
+def on_page(figure: go.Figure) -> go.Figure:
     """A copy for a page of its own, outside the dashboard: with a background and a text colour."""
-    back, text = ("#0e1117", "#fafafa") if dark else ("#ffffff", "#262730")
+    back, text = "#ffffff", "#262730"
     copy = go.Figure(figure)
     copy.update_layout(paper_bgcolor=back, font={"color": text}, hoverlabel={"bgcolor": back, "font": {"color": text}})
     return copy

@@ -33,7 +33,7 @@ MARGIN = "Alignment margin (cosine)"
 
 def quality_by_margin(
     bins: pd.DataFrame, quality: Measure, *, by: str = "margin", smooth: pd.DataFrame | None = None, label: str = MARGIN,
-    zero: str = "aligned →", note: str = "",
+    zero: str = "aligned →",
 ) -> Drawing:  # fmt: skip
     """Mean quality in bins of the margin with intervals, a point's area by its sentences, and a smooth curve.
 
@@ -44,7 +44,6 @@ def quality_by_margin(
         smooth: columns x, y and, for a band, low, high.
         label: for the x axis.
         zero: what the line at 0 says.
-        note: one sentence of results.
     """
     known = bins[bins[quality.column].notna() & bins[by].notna()].sort_values(by, kind="stable")
     if known.empty:
@@ -61,14 +60,14 @@ def quality_by_margin(
         marker={"size": numbers(6 + 12 * np.sqrt(n / n.max())), "color": BLUE, "symbol": "circle"}, hovertext=hover,
         hoverinfo="text", name="mean of a bin",
     )  # fmt: skip
-    figure = canvas([*_smooth(smooth, quality), points], label, quality.label, note=plain(note, 300))
+    figure = canvas([*_smooth(smooth, quality), points], label, quality.label)
     low, high = known[by].min(), known[by].max()
     if low < 0 < high:
         reference_line(figure, 0, zero)
     first, last = known.iloc[0], known.iloc[-1]
     alt = (
         f"{quality.label} by {label} in {counted(len(known), 'bin')} of {counted(int(n.sum()), 'sentence')}: "
-        f"{measured(first, quality)} in the lowest, {measured(last, quality)} in the highest. {note}"
+        f"{measured(first, quality)} in the lowest, {measured(last, quality)} in the highest."
     )
     return Drawing(figure, spoken(alt, 600))
 
@@ -93,15 +92,11 @@ def _smooth(curve: pd.DataFrame | None, quality: Measure) -> list[go.Scatter]:
     )
 
 
-def quality_by_alignment(sentences: pd.DataFrame, quality: Measure, note: str = "") -> Drawing:
+def quality_by_alignment(sentences: pd.DataFrame, quality: Measure) -> Drawing:
     """Quality of aligned and of not aligned sentences side by side, as violins with median and quartiles.
 
     Args:
         sentences: one row per sentence: columns aligned and that of `quality`.
         quality: e.g. chrF++ or COMET.
-        note: one sentence of results, e.g. the effect size with its interval.
     """
-    drawing = distribution(sentences, quality.column, "aligned", kind="violin", label=quality.label)
-    if note and drawing.figure.data:
-        drawing.figure.update_xaxes(title={"text": f"<span style='font-size:12px'>{plain(note, 300)}</span>"})
-    return Drawing(drawing.figure, spoken(f"{drawing.alt} {note}", 600))
+    return distribution(sentences, quality.column, "aligned", kind="violin", label=quality.label)

@@ -23,10 +23,10 @@ REASONS = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "your quota is used up: free some space",
     errno.EFBIG: "the file would be larger than allowed here: free some space or raise the limit",
-    errno.EROFS: "it is on a read-only file system: choose another folder with --cache",
-    errno.EACCES: "you may not write there: choose another folder with --cache, or change its permissions",
-    errno.EPERM: "you may not write there: choose another folder with --cache, or change its permissions",
-    errno.ENOTDIR: "part of that path is a file, not a folder: choose another folder with --cache",
+    errno.EROFS: "it is on a read-only file system: choose another folder",
+    errno.EACCES: "you may not write there: choose another folder, or change its permissions",
+    errno.EPERM: "you may not write there: choose another folder, or change its permissions",
+    errno.ENOTDIR: "part of that path is a file, not a folder: choose another folder",
 }
 
 

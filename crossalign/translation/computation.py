@@ -57,6 +57,7 @@ def start(plan: TranslationPlan) -> tuple[Execution, dict[str, Any]]:
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "max_length": model.max_length,
         "languages": plan.languages,
+        "data": str(plan.request.data or ""),
         "note": plan.request.note,
     }
     linear, reason = choose_linear(model.decoder, DECODED_ROWS)

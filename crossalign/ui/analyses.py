@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def _by_layer(
     points = data.language_points(run, selection)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
     rates, curves = (
-        data.layers_counted(r, selection.rule, run.n_layers) for r in (of_pooling, data.curves(run, selection))
+        data.layers_counted(r, selection.rule, run.after_norm) for r in (of_pooling, data.curves(run, selection))
     )
     layers = relations.by_layer(curves, points, other, coefficient)
     return layers, metric_relations.by_metric(rates, points, other, coefficient)
@@ -63,7 +64,7 @@ def by_layer(
 def _metric_differences(folder: Path, version: Version, selection: Selection, other: str, rule: str) -> pd.DataFrame:
     run = data.load_run(folder, version)
     of_pooling = run.rates[run.rates["pooling"] == selection.pooling]
-    rates = data.layers_counted(of_pooling, selection.rule, run.n_layers)
+    rates = data.layers_counted(of_pooling, selection.rule, run.after_norm)
     return metric_relations.metric_differences(
         rates, data.language_points(run, selection), other, selection.metric, rule
     )
@@ -115,7 +116,7 @@ def _cohort_curves(
     sides = [outcomes[side].to_numpy(float) for side in ("pivot_correct", "correct")]
     sides.append(_groups(run, language))
     curves = profiles.cohort_curves(found.decided if value == "rate" else found.margin, *sides, value=value)
-    return CohortCurves(curves, profiles.deltas(found.decided, *sides, run.n_layers))
+    return CohortCurves(curves, profiles.deltas(found.decided, *sides, run.after_norm))
 
 
 def has_fewer_options(run: RunTables, selection: Selection) -> bool:
@@ -176,12 +177,12 @@ def cohort_curves(run: RunTables, selection: Selection, language: str, value: st
 def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
     """`relations.published_points` of a task and, where the run has the same task, the run's points; column model.
 
-    Metrics without published figures are replaced by DALI in the published points.
+    Both of `published_metric`.
     """
-    metric = published_metric(selection.metric)
+    selection = replace(selection, metric=published_metric(selection.metric))
     at = selection.fixed_layer(reference.N_LAYERS)
     rule = selection.rule.removesuffix("_published")
-    published = relations.published_points(task, metric, rule, at).assign(model=PUBLISHED)
+    published = relations.published_points(task, selection.metric, rule, at).assign(model=PUBLISHED)
     if task != run.spec.task:
         return published
     return pd.concat(
@@ -190,8 +191,12 @@ def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFr
 
 
 def published_curves(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
-    """`profiles.published_curves` of the chosen languages and, where the run has the same task, the run's; column series."""
-    published = profiles.published_curves(task, published_metric(selection.metric))
+    """`profiles.published_curves` of the chosen languages and, where the run has the same task, the run's; column series.
+
+    Both of `published_metric`.
+    """
+    selection = replace(selection, metric=published_metric(selection.metric))
+    published = profiles.published_curves(task, selection.metric)
     wanted = set(selection.languages) & set(published["language"]) or set(published["language"])
     published = published[published["language"].isin(wanted)]
     if task != run.spec.task:

@@ -72,11 +72,12 @@ def run_header(run: RunTables) -> None:
     """What is on screen, under the title: model, task, protocol, pivot, size, provenance; warnings where due."""
     spec, facts = run.spec, run.facts
     shots = f", {spec.shots}-shot" if spec.shots else ""
+    layers = f" · {run.n_layers} layers" if run.n_layers else ""
     st.markdown(
         f"**{plain(spec.model_name)}** on **{plain(spec.task)}** "
         + plain(
             f"({spec.protocol}{shots}) · {facts.get('n')} instances × {len(run.languages)} languages · "
-            f"pivot {run.name(spec.pivot)} · {run.n_layers} layers"
+            f"pivot {run.name(spec.pivot)}{layers}"
         )
     )
     if note := facts.get("note"):
@@ -257,13 +258,15 @@ def show_table(table: pd.DataFrame, **settings: Any) -> Any:
     shown = table.head(MOST_ROWS).dropna(axis="columns", how="all")
     # A p value too small for a number has become 0, which none is: the smallest number stands for it.
     shown = shown.assign(**{c: shown[c].clip(lower=sys.float_info.min) for c in P_VALUES if c in shown})
-    config = {c: v for c, v in columns().items() if c in shown} | settings.pop("column_config", {})
+    config = {c: v for c, v in _headings(shown).items() if c in shown} | settings.pop("column_config", {})
     return st.dataframe(shown, hide_index=True, width="stretch", column_config=config, placeholder="–", **settings)
 
 
-def columns() -> dict[str, Any]:
+def _headings(table: pd.DataFrame) -> dict[str, Any]:
     """How columns that many tables share are shown."""
     number = st.column_config.NumberColumn
+    # Of what the interval is needs saying only where the table holds another one, too.
+    of = "rate: " if "rate" in table and any(str(c).endswith("_low") for c in table) else ""
     # Two significant digits: a column stays one of numbers, which can be sorted, and no small p is written as 0.
     return {column: number(text, format="%.2g") for column, text in P_VALUES.items()} | {
         "accuracy": number("accuracy", format="%.3f"),
@@ -272,8 +275,8 @@ def columns() -> dict[str, Any]:
         "accuracy_high": number("to", format="%.3f"),
         "layer": number("layer", help="0 = embeddings; −1 = mean over all layers"),
         "rate": number("rate", format="%.3f", help="share of aligned instances"),
-        "low": number("rate: 95 % from", format="%.3f"),
-        "high": number("rate: to", format="%.3f"),
+        "low": number(f"{of}95 % from", format="%.3f"),
+        "high": number(f"{of}to", format="%.3f"),
         "relabelled_rate": number("relabelled", format="%.3f", help="the same rule when no pair is a translation"),
         "relative_depth": number("relative depth", format="%.2f", help="layer / last layer"),
         "mean_rate": number("mean over layers", format="%.3f"),

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import streamlit as st
 
 from crossalign.ui import address
+from crossalign.ui.components import plain
 
 T = TypeVar("T", str, int)
 
@@ -44,6 +45,8 @@ def choose_one(
     address.settle(key, lambda text: offered.get(_one(text)), first, lambda value: value in options)
     settings = {"format_func": format_func, "key": key, "help": help, "width": width}
     if buttons or (len(options) <= FEW and sum(len(format_func(o)) for o in options) <= NARROW):
+        # Buttons, unlike a list, read Markdown.
+        settings["format_func"] = lambda option: plain(format_func(option))
         value = st.segmented_control(label, options, required=True, wrap=buttons, **settings)
     else:
         value = st.selectbox(label, options, **settings)

@@ -25,9 +25,9 @@ from crossalign.schema import UserError
 from crossalign.store.runs import Run, list_runs, read_run
 
 
-def layers_counted(rates: pd.DataFrame, rule: str, n_layers: int) -> pd.DataFrame:
-    """The rates of the layers that a rule looks at: all, or all but the last."""
-    return rates[rates["layer"] < n_layers] if rule.endswith("_published") else rates
+def layers_counted(rates: pd.DataFrame, rule: str, after_norm: int | None) -> pd.DataFrame:
+    """The rates of the layers that a rule looks at: all, or, as published, all but the one after the final norm."""
+    return rates[rates["layer"] != after_norm] if rule.endswith("_published") else rates
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _language_points(
     if other:
         facts = relations.with_accuracy(facts, run_tables(other).languages, SCORED)
     chosen = run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)]
-    chosen = layers_counted(chosen, rule, run.n_layers)
+    chosen = layers_counted(chosen, rule, run.after_norm)
     return relations.language_points(facts, chosen, rule.removesuffix("_published"), at)
 
 
@@ -229,7 +229,8 @@ def layers_of(run: RunTables, selection: Selection) -> dict[str, int]:
     """Language → the layer at which its instances are looked at: the fixed one, else the language's best layer.
 
     The best layer is chosen over all instances of the language, so a rate or a test at it is optimistic. Filters on
-    languages do not matter here.
+    languages do not matter here. Metrics of an import may end at different layers: a language that lacks the
+    fixed one is left out.
     """
     chosen = (selection.metric, selection.pooling, selection.rule, selection.fixed_layer(run.n_layers))
     points = _language_points(run.run.folder, run.version, *chosen)
@@ -241,9 +242,15 @@ def layer_of(run: RunTables, selection: Selection, language: str) -> int:
     """`layers_of` for one language.
 
     Raises:
-        UserError: the language has no alignment, as the pivot.
+        UserError: the language has no alignment, as the pivot, or not at this layer.
     """
     layers = layers_of(run, selection)
     if language not in layers:
-        raise UserError(f"{run.name(language)} has no alignment in this run.")
+        raise UserError(f"{run.name(language)} has {no_alignment(run, selection)} in this run.")
     return layers[language]
+
+
+def no_alignment(run: RunTables, selection: Selection) -> str:
+    """What a language has that is not in `layers_of`, in words."""
+    fixed = selection.rule in ("layer", "depth")
+    return f"no layer {selection.fixed_layer(run.n_layers)} of this metric" if fixed else "no alignment"

@@ -49,6 +49,11 @@ SPLITS = 20
 def _tested(folder: Path, version: Version, chosen: View, test: str, n_splits: int) -> pd.DataFrame:
     run = load_run(folder, version)
     selection = _selected(run, chosen)
+    if test == "layers":
+        found = _effects(folder, version, chosen, "delta", test).languages.dropna(subset=["layer"])
+        return all_instance_points(
+            run, selection, dict(zip(found["language"], found["layer"].astype(int), strict=True))
+        )
     if selection.rule == "layer" or test == "published":
         return all_instance_points(run, selection)
     return held_out_points(run, selection, n_splits)
@@ -57,8 +62,9 @@ def _tested(folder: Path, version: Version, chosen: View, test: str, n_splits: i
 def tested_points(run: RunTables, selection: Selection, test: str, language: str = ALL) -> pd.DataFrame:
     """The instances that a test is made of: those of all languages, or of one.
 
-    At the layer that was chosen; where that is the best one, "published" takes it over all instances, as the paper does,
-    and any other test takes that of the other half (see `instances.held_out_points`).
+    "layers" takes each language's layer where Δ is most extreme. Other tests take the layer that was chosen; where that
+    is the best one, "published" takes it over all instances, as the paper does, and the sound one takes that of the
+    other half (see `instances.held_out_points`).
     """
     points = _tested(run.run.folder, run.version, view(selection, run), test, 1)
     return points if language == ALL else points[(points["language"] == language).to_numpy(bool)]
@@ -97,23 +103,22 @@ def effects_of(run: RunTables, selection: Selection, effect: str, test: str = "s
 
 def show_summary(found: Effects, short: str, language: str, name: str) -> None:
     """The effect of one language and the one within all languages, as large numbers side by side."""
-    many = len(found.languages)
+    tested = int(found.languages["p"].notna().sum())  # Holm corrects for these
     with st.container(horizontal=True):
         for row in found.languages[found.languages["language"] == language].itertuples():
             mine = Estimate(row.estimate, row.low, row.high, row.p, row.n)
-            corrected = "" if many == 1 or math.isnan(row.p_holm) else f"; {p_value(row.p_holm)} for {many} languages"
+            corrected = f"; {p_value(row.p_holm)} for {tested} languages" if tested > 1 and row.p_holm >= 0 else ""
             _number(f"{short}: {name}", mine, corrected)
-        pooled, same = found.pooled
-        if many > 1 and pooled.n:
-            _number(
-                f"{short}: within {many} languages", pooled, "" if math.isnan(same) else f"; alike: {p_value(same)}"
-            )
+        pooled, same, many = found.pooled
+        if many > 1:
+            alike = "" if math.isnan(same) else f"; alike: {p_value(same)}"
+            _number(f"{short}: within {many} languages", pooled, alike)
 
 
 def _number(label: str, found: Estimate, note: str) -> None:
     shown = components.estimate(found.value)
     about = components.estimate(found.value, found.low, found.high, found.n).removeprefix(shown).strip(" ,")
-    note = f", {p_value(found.p)}{note}" if not math.isnan(found.p) else ": aligned or right never varies"
+    note = f", {p_value(found.p)}{note}" if not math.isnan(found.p) else ": too few instances, or too alike, for a test"
     st.metric(
         components.plain(label), shown, about + note, delta_color="off", delta_arrow="off", border=True, help=HELP
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,10 +119,11 @@ def _aligned_languages(run: RunTables, selection: Selection) -> dict[str, Aligne
     return found
 
 
-def all_instance_points(run: RunTables, selection: Selection) -> pd.DataFrame:
-    """`instance_points` of all languages that have decisions, one after the other."""
+def all_instance_points(run: RunTables, selection: Selection, layers: Mapping[str, int] | None = None) -> pd.DataFrame:
+    """`instance_points` of all languages that have decisions, one after the other; at `layers` where these are given."""
     found = _aligned_languages(run, selection)
-    return outcomes.at_layers(outcomes_of(run, *found), found, layers_of(run, selection))
+    layers = layers_of(run, selection) if layers is None else layers
+    return outcomes.at_layers(outcomes_of(run, *found), found, layers)
 
 
 def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> pd.DataFrame:
@@ -133,9 +135,9 @@ def held_out_points(run: RunTables, selection: Selection, n_splits: int = 1) -> 
     found = _aligned_languages(run, selection)
     points, decided, margin = outcomes_of(run, *found), [], []
     groups = np.split(points["group"].to_numpy(), np.cumsum([m.decided.shape[1] for m in found.values()])[:-1])
-    last = run.n_layers - selection.rule.endswith("_published")
+    last = run.after_norm if selection.rule.endswith("_published") else None
     for mine, group in zip(found.values(), groups, strict=True):
-        layers = held_out_layers(mine.decided[: last + 1].T.astype(float), pd.factorize(group)[0], n_splits=n_splits)
+        layers = held_out_layers(mine.decided[:last].T.astype(float), pd.factorize(group)[0], n_splits=n_splits)
         at, everyone = np.maximum(layers, 0), np.arange(layers.shape[1])
         decided.append(np.where(layers < 0, np.nan, mine.decided[at, everyone]).mean(axis=0))
         one_layer = (layers >= 0) & (n_splits == 1)

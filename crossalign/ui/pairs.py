@@ -92,6 +92,9 @@ def paired(run: RunTables, chosen: Selection, other: Other, quantity: str) -> pd
     """
     sides = ((run, chosen), (other.run, other.selection))
     layers = tuple(tuple(sorted(layers_of(*side).items())) if quantity == "alignment" else () for side in sides)
+    for (side, its), at in zip(sides, layers, strict=True):
+        if quantity == "alignment" and not at and len(data.curves(side, its)):
+            raise UserError(f"{side.spec.model_name} has {data.no_alignment(side, its)}.")
     folders = tuple((side.run.folder, side.version) for side, _ in sides)
     table = _paired(*folders, quantity, chosen.metric, (chosen.pooling, other.selection.pooling), layers)
     return table.assign(name=[run.name(code) for code in table["language"]])

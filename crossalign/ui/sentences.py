@@ -108,18 +108,19 @@ def _scope(points: pd.DataFrame, language: str, score: str, by: str) -> pd.DataF
 
 
 class Along(NamedTuple):
-    """Quality along a measure of alignment: bins, and a smooth curve where it was asked for."""
+    """Quality along a measure of alignment: the sentences, their bins, and a smooth curve where it was asked for."""
 
+    points: pd.DataFrame
     bins: pd.DataFrame
     smooth: pd.DataFrame | None
 
 
 def along(run: Translated, view: View, language: str, by: str, smooth: bool) -> Along:
-    """`relations.bins` and `relations.smooth` of a language, or with "" within all languages."""
+    """`relations.bins` and `relations.smooth` of a language, or with "" within all languages, each one's means taken away."""
     points = _scope(points_of(run, view), language, view.score, by)
     layers, pooling = _layers(run, view), view.selection.pooling
     curve = _smooth(run.key, view.direction, pooling, layers, language, view.score, by) if smooth else None
-    return Along(relations.bins(points, view.score, by), curve)
+    return Along(points, relations.bins(points, view.score, by), curve)
 
 
 # --- numbers and the list ----------------------------------------------------------------------------------------

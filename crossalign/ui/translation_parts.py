@@ -131,9 +131,9 @@ def show_along(run: Translated, view: View, language: str, measure: Measure) -> 
         components.show(drawn, found.bins, "along", run)
     with pair.cell():
         drawn = figures_of_translation.quality_by_alignment(
-            points.assign(aligned=points["aligned"].map({1.0: True, 0.0: False})), measure
+            found.points.assign(aligned=found.points["aligned"].map({1.0: True, 0.0: False})), along
         )
-        table = points[["instance_id", "aligned", "margin", "layers_aligned", view.score]]
+        table = found.points[["language", "instance_id", "aligned", "margin", "layers_aligned", view.score]]
         components.show(drawn, table, "by-alignment", run)
 
 

@@ -270,7 +270,7 @@ def languages_offered(run: Translated, view: View) -> list[str]:
 def rates_of(run: Translated, view: View) -> pd.DataFrame:
     """The alignment rates of the chosen pooling, at the layers that the chosen rule counts."""
     rates = run.rates[run.rates["pooling"] == view.selection.pooling]
-    return data.layers_counted(rates, view.selection.rule, run.n_layers)
+    return data.layers_counted(rates, view.selection.rule, run.after_norm)
 
 
 def language_points(run: Translated, view: View) -> pd.DataFrame:

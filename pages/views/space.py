@@ -43,7 +43,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         method = controls.choose_one("Map", list(states.METHODS), "map", format_func=states.METHODS.__getitem__)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     layer = selection.choose_layer(run)
-    shape = controls.choose_one("Shape tells", ["gold", "option"], "shape") if what == "options" else "gold"
+    shape = controls.choose_one("Shape tells", ["gold", "option"], "shape") if what == "options" else ""
     centred = controls.choose_switch(
         "Centre each language",
         "centred",
@@ -76,8 +76,10 @@ def _positions(rows: list) -> list[int]:
 
 
 show_map()
+joined = "Translations are joined with their point in the pivot. "
 st.caption(
-    "Translations are joined with their point in the pivot. Two dimensions leave much out: what lies near here may be far "
+    (joined if figures.joins_all(found.points, pivot) else "")
+    + "Two dimensions leave much out: what lies near here may be far "
     "apart in the space of all dimensions, which is where alignment is decided."
 )
 components.provenance(run)

@@ -72,8 +72,9 @@ def saved_instances(cache: Path) -> dict[str, int]:
     """Language → instances in the chunks that lie in a cache."""
     found: dict[str, int] = {}
     for path in cache.glob("*/work/*/*/chunk-*.safetensors"):
+        language = path.parents[1].name
         with safe_open(path, framework="np") as file:
-            found[path.parent.name] = found.get(path.parent.name, 0) + len(file.get_tensor("too_long"))
+            found[language] = found.get(language, 0) + len(file.get_tensor("too_long"))
     return found
 
 

@@ -249,6 +249,14 @@ def test_a_common_cause_disappears_when_it_is_held_fixed():
     assert partial_correlation(x, y, doubled) == pytest.approx(partial_correlation(x, y, columns))
 
 
+def test_a_perfect_partial_correlation_has_no_p():
+    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 7.0])
+    for coefficient in ("pearson", "spearman"):
+        found = partial_correlation(x, 0.1 * x, np.array([[0.0], [1], [0], [1], [0], [0]]), coefficient)
+        assert found.value == pytest.approx(1)
+        assert math.isnan(found.p) and math.isnan(found.low)
+
+
 def test_partial_correlation_needs_something_left():
     x, y = points(5, 6)
     assert math.isnan(partial_correlation(x, y, np.eye(6)[:, :3]).value)

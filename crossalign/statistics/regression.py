@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from crossalign.statistics.correlation import COEFFICIENTS, Correlation, Points, defined_pairs, ranks
+from crossalign.statistics.correlation import COEFFICIENTS, ROUNDING, Correlation, Points, defined_pairs, ranks
 from crossalign.statistics.estimates import Z95, Estimate, undefined
 
 
@@ -104,7 +104,7 @@ def partial_correlation(
 
     With k independent covariates the interval is Fisher's at n - k points (Spearman: on ranks, with the factor of
     Bonett & Wright) and p is the t test with n - k - 2 degrees of freedom. NaN with fewer than k + 4 points, or where
-    the covariates explain x or y completely.
+    the covariates explain x or y completely; of a coefficient of 1 or -1 there is no interval and no p.
 
     Args:
         x: one value per point, NaN where undefined.
@@ -129,8 +129,8 @@ def partial_correlation(
     if (spread <= 1e-20 * (sides**2).sum(axis=0)).any():
         return undefined(n)
     r = float(np.clip((left[:, 0] * left[:, 1]).sum() / math.sqrt(spread[0] * spread[1]), -1, 1))
-    if abs(r) == 1:
-        return Estimate(r, r, r, 0.0, n)
+    if abs(r) > 1 - ROUNDING:
+        return undefined(n, r)  # the points leave nothing that could be tested
     variance = 1 + r * r / 2 if coefficient == "spearman" else 1.0
     half = Z95 * math.sqrt(variance / (n - k - 3))
     t = r * math.sqrt((n - k - 2) / (1 - r * r))

@@ -12,6 +12,7 @@ ON_A_CPU = "can't allocate memory"
 
 FULL_AT_START = (
     "The memory holds the model, but not a pass of a single text: use a shorter --dtype or another --device."
+    """Advice where the comparison before a run does not fit."""
 )
 
 

@@ -75,9 +75,14 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def chosen_device(asked: str | None) -> str:
+    """The device that was asked for, or the default; "auto" is the CPU where there is nothing to spread a model over."""
+    return default_device() if asked is None or (asked == "auto" and default_device() == "cpu") else asked
+
+
 def default_dtype(device: str) -> str:
     """bfloat16 on a GPU that has it, float16 on an older one, float32 on a CPU."""
-    if not device.startswith("cuda") and (device != "auto" or default_device() == "cpu"):
+    if not device.startswith(("cuda", "auto")):
         return "float32"
     return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 

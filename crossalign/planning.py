@@ -164,9 +164,7 @@ def numerics(request: RunRequest) -> tuple[str, str, str]:
     """Device, dtype and model identity, as asked for or by default."""
     from crossalign import models, weights
 
-    device = request.device or models.default_device()
-    if device == "auto":  # nothing to spread a model over
-        device = device if models.default_device() != "cpu" else "cpu"
+    device = models.chosen_device(request.device)
     dtype = request.dtype or models.default_dtype(device)
     return device, dtype, weights.identity(request.model, request.cache / ".model-digests.json")
 

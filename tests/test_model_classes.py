@@ -263,6 +263,16 @@ def test_trees_that_could_not_be_compared_are_not_used():
     assert not choose_trees(model, POOLINGS, [])[0]
 
 
+def test_a_full_memory_is_no_disagreement(monkeypatch):
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    model = _model("llama")
+    monkeypatch.setattr(Encoder, "encode", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
+
+
 HYBRID = {"num_key_value_heads": 2, "head_dim": 16, "hidden_size": 64}
 LINEAR = {
     "linear_key_head_dim": 16,

@@ -12,6 +12,7 @@ import torch
 from crossalign.forward.encoding import Encoded, Encoder
 from crossalign.forward.texts import TokenizedInstance, requests_of
 from crossalign.forward.token_tree import Request
+from crossalign.memory import is_exhausted
 from crossalign.models import LanguageModel
 from crossalign.schema import UserError
 
@@ -67,6 +68,8 @@ def choose_trees(
             encoder = Encoder(model, poolings, budget, with_trees)
             got = encoder.encode(requests, *sizes, encoder.prefix(flat))
         except (ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
+            if is_exhausted(error):
+                raise
             failures.append(f"{name} are refused by the model ({type(error).__name__})")
             continue
         agreement = difference(got, expected)

@@ -77,18 +77,15 @@ class Encoder:
 
     def shared_beginning(self, requests: Sequence[Request]) -> tuple[int, ...]:
         """The tokens that all score-only requests begin with; empty where running them once does not pay."""
-        length, longest = (
-            common_prefix([r for r in requests if r.pooled < 0]),
-            max((len(r.run) for r in requests), default=0),
-        )
+        length = common_prefix([r for r in requests if r.pooled < 0])
+        longest = max((len(r.run) for r in requests), default=0)
         if not self.with_trees or length < MIN_PREFIX or not self._within_window(longest) or self._is_long(longest):
             return ()
         return next(r for r in requests if r.pooled < 0).tokens[:length]
 
     def plan(self, groups: Sequence[Sequence[Request]], prefix: Prefix | None) -> list[tuple[Batch, Prefix | None]]:
         """The batches for the requests; each group's texts may share tokens."""
-        merged: tuple[list[TokenTree], ...] = ([], [])
-        single: tuple[list[TokenTree], ...] = ([], [])
+        whole: dict[tuple[bool, bool], list[TokenTree]] = {}
         prefixed: list[TokenTree] = []
         ratio = self.model.linear_to_attention
         for group in groups:
@@ -98,14 +95,12 @@ class Encoder:
                 prefixed += trees(cut, ratio) if cut else []
             left = [r for r in group if prefix is None or r.pooled >= 0]
             for long in (False, True):
-                rest = [r for r in left if self._is_long(len(r.run)) is long]
-                if rest and self.with_trees and self._within_window(max(len(r.run) for r in rest)):
-                    merged[long].extend(trees(rest, ratio))
-                else:
-                    single[long].extend(chains(rest))
+                if rest := [r for r in left if self._is_long(len(r.run)) is long]:
+                    merged = self.with_trees and self._within_window(max(len(r.run) for r in rest))
+                    whole.setdefault((merged, long), []).extend(trees(rest, ratio) if merged else chains(rest))
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
-        kinds = (*((rows, None) for rows in (*merged, *single)), (prefixed, prefix))
+        kinds = [*((rows, None) for rows in whole.values()), (prefixed, prefix)]
         return [
             (batch, shared)
             for rows, shared in kinds

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from transformers import Cache
+from transformers import Cache, LogitsProcessor
 
 from crossalign.forward.decoding import Decoding, Layer, Shared, Tokens
 from crossalign.models import LanguageModel
@@ -112,15 +112,13 @@ class Generator:
         return Decoding(self.model, [job.prompt for job in jobs], shared if fits else None, room)
 
     def run(self, jobs: Sequence[Job], shared: Shared | None = None) -> list[Generated]:
-        """Continues prompts that are run together."""
+        """Continues prompts, together where the way allows it."""
         alone = [self.way == "single" or self._grows_long(job) for job in jobs]
-        if any(alone):
-            rest = (
-                iter(self.run([j for j, a in zip(jobs, alone, strict=True) if not a], shared))
-                if not all(alone)
-                else iter(())
-            )
-            return [self._single(job) if a else next(rest) for job, a in zip(jobs, alone, strict=True)]
+        together = [job for job, by_itself in zip(jobs, alone, strict=True) if not by_itself]
+        done = iter(self._together(together, shared) if together else ())
+        return [self._single(job) if by_itself else next(done) for job, by_itself in zip(jobs, alone, strict=True)]
+
+    def _together(self, jobs: Sequence[Job], shared: Shared | None) -> list[Generated]:
         decoding = self.decoding(jobs, shared)
         written: list[list[int]] = [[] for _ in jobs]
         stops = [""] * len(jobs)
@@ -161,21 +159,34 @@ class Generator:
 
         vocabulary = self.model.model.config.get_text_config().vocab_size
         stops = [*self.ends, *(i for i in range(vocabulary) if self.has_newline(i))]
-        settings = {"output_logits": True, "return_dict_in_generate": True}
-        return GenerationConfig(do_sample=False, num_beams=1, eos_token_id=stops, pad_token_id=0, **settings)
+        return GenerationConfig(do_sample=False, num_beams=1, eos_token_id=stops, pad_token_id=0)
 
     @torch.inference_mode()
     def _single(self, job: Job) -> Generated:
         ids = torch.tensor([job.prompt], device=self.model.device)
         settings = copy.copy(self._stopping)
         settings.max_new_tokens = job.limit
+        finite = _Finite()
         with _bare(self.model.model):
-            output = self.model.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+            output = self.model.model.generate(
+                ids, attention_mask=torch.ones_like(ids), generation_config=settings, logits_processor=[finite]
+            )
         written: list[int] = []
-        for token, logits in zip(output.sequences[0, len(job.prompt) :].tolist(), output.logits, strict=True):
-            if stop := self._take(written, token, bool(logits.max().isfinite()), job.limit):
+        for token, sound in zip(output[0, len(job.prompt) :].tolist(), finite.steps, strict=True):
+            if stop := self._take(written, token, sound, job.limit):
                 return Generated(tuple(written), stop)
         return Generated(tuple(written), "length")
+
+
+class _Finite(LogitsProcessor):
+    """Notes of each step of `generate` whether its logits are finite, and changes nothing."""
+
+    def __init__(self) -> None:
+        self.steps: list[bool] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.steps.append(bool(scores.max().isfinite()))
+        return scores
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from crossalign.forward.agreement import TOLERANCES
 from crossalign.forward.decoding import Tokens
 from crossalign.forward.generation import MIN_SHARED, Generator, Job, shared_length
+from crossalign.memory import is_exhausted
 from crossalign.models import LanguageModel
 
 STEPS = 4
@@ -30,6 +31,8 @@ def choose_way(model: LanguageModel, prompts: Sequence[Tokens]) -> tuple[str, st
         try:
             difference = _difference(Generator(model, 1, way), prompts, expected)
         except (ValueError, TypeError, RuntimeError, AttributeError, IndexError, KeyError) as error:
+            if is_exhausted(error):
+                raise
             failures.append(f"{NAMES[way]}: refused by the model ({type(error).__name__})")
             continue
         told = f"logits differ by {difference:.1e} of their largest value from single passes"

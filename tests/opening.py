@@ -19,7 +19,7 @@ def opened(cache: Path, page: str, **query: str | list[str]) -> AppTest:
     """A page in a fresh session, as a link opens it."""
     os.environ["CROSSALIGN_CACHE"] = str(cache)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    app.run().switch_page(f"pages/views/{page}.py")
+    app.switch_page(f"pages/views/{page}.py")
     app.query_params.update(query)
     return app.run()
 

@@ -39,7 +39,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
         monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         if page != OVERVIEW:
-            app.run().switch_page(page)
+            app.switch_page(page)
         app.query_params.update(query)
         return app.run()
 
@@ -72,7 +72,7 @@ def copied(cache: Path, target: Path, **changes: object) -> Path:
 def test_a_page_shows_a_run(open_page: Open, whole: Path, page: str, task: str) -> None:
     app = open_page(whole, page, run=run_id(whole, task))
     assert not app.exception and not app.error
-    assert len(app.title) == 1
+    assert [title.value for title in app.title] == [Path(page).stem.capitalize()]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -278,19 +278,20 @@ def two_pages(folder: str) -> None:
 # --- weight ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_opens_without_the_heavy_libraries(whole: Path, page: str) -> None:
+def test_pages_open_without_the_heavy_libraries(whole: Path) -> None:
+    """One after another in one process: the first that loads one is named, and so are those after it."""
     code = (
-        "import sys; from streamlit.testing.v1 import AppTest; "
-        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=60).run(); app.switch_page({page!r}).run(); "
-        "assert app.title and not app.exception and not app.error; "
-        "print([m for m in ('torch', 'transformers', 'datasets', 'sklearn', 'statsmodels') if m in sys.modules])"
+        "import json, sys; from streamlit.testing.v1 import AppTest\n"
+        "for page in sys.argv[2:]:\n"
+        "    app = AppTest.from_file(sys.argv[1], default_timeout=60).switch_page(page).run()\n"
+        "    assert app.title and not app.exception and not app.error, page\n"
+        "    heavy = ('torch', 'transformers', 'datasets', 'sklearn', 'statsmodels')\n"
+        "    print(json.dumps([page, [m for m in heavy if m in sys.modules]]))"
     )
     environment = {"CROSSALIGN_CACHE": str(whole), "PYTHONPATH": str(ROOT), "PATH": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == "[]", done.stderr
+    command = [sys.executable, "-c", code, str(ROOT / "app.py"), *PAGES]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[page, []] for page in PAGES], done.stderr
 
 
 def test_hostile_texts_are_hostile() -> None:

@@ -1,6 +1,7 @@
 """What the miniature model can do, as its card reports it: `python benchmarks/miniature.py MODEL [MODEL …]`.
 
-Several models are seeds of one recipe: means over them, intervals resampled by script. Prints Markdown tables.
+Several models are seeds of one recipe, the shipped one first: means over them, intervals resampled by script. Prints
+Markdown tables with a column per language, the largest share first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 from sacrebleu.metrics import CHRF
 
 from crossalign import tables
-from crossalign.miniature.world import LANGUAGES, LINKS, PIVOT
+from crossalign.miniature.world import LANGUAGES, LINKS, PIVOT, SEEN, world
 from crossalign.pipeline import run
 from crossalign.planning import RunRequest
 from crossalign.statistics import pearson, spearman
@@ -25,6 +26,8 @@ from crossalign.translation.planning import TranslationRequest
 CHOICE_TASKS = ("miniature-copa", "miniature-story", "miniature-reading")
 SENTENCES = "miniature-parallel"
 DRAWS = 2000
+ORDER = sorted(LANGUAGES, key=lambda code: -world(code).share)
+OTHERS = [code for code in ORDER if code != PIVOT]
 
 
 def script_of(instance_id: str) -> str:
@@ -62,23 +65,26 @@ def resampled(frame: pd.DataFrame, rng: np.random.Generator) -> tuple[float, flo
     return float(frame["correct"].mean()), float(low), float(high)
 
 
-def accuracy_table(everything: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
-    """Accuracy by task and language, whole and by link."""
+def accuracy_table(everything: pd.DataFrame) -> pd.DataFrame:
+    """Rows: accuracy by task, whole, of each model, by link, and by kind of item among the facts that a language was shown."""
     rng = np.random.default_rng(1)
-    rows = []
-    for (task, code), frame in everything.groupby(["task", "language"], sort=False):
-        mean, low, high = resampled(frame, rng)
-        row = {"task": task, "language": code, "share": shares.get(code), "accuracy": mean, "low": low, "high": high}
-        row |= {link: frame.loc[frame["link"] == link, "correct"].mean() for link in LINKS}
-        rows.append(row | {"spread over seeds": frame.groupby("model")["correct"].mean().std()})
-    return pd.DataFrame(rows)
+    rows = {}
+    for task, mine in everything.groupby("task", sort=False):
+        by_language = dict(list(mine.groupby("language")))
+        means = {code: resampled(frame, rng) for code, frame in by_language.items()}
+        for place, name in enumerate(("", "from", "to")):
+            rows[task, name] = {code: triple[place] for code, triple in means.items()}
+        by_model = mine.groupby(["model", "language"], sort=False)["correct"].mean().unstack()
+        rows[task, "spread over models"] = by_model.std()
+        rows |= {(task, str(model)): row for model, row in by_model.iterrows()}
+        rows |= {(task, link): _mean_by_language(mine[mine["link"] == link]) for link in LINKS}
+        shown = mine[mine["link"] == SEEN]
+        rows |= {(task, f"{SEEN}, {kind}"): _mean_by_language(frame) for kind, frame in shown.groupby("kind")}
+    return pd.DataFrame(rows).T[ORDER]
 
 
-def kinds_table(everything: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy by task and kind of item, of facts that the language was shown; a column per language."""
-    shown = everything[everything["link"] == "seen"]
-    means = shown.pivot_table(index=["task", "kind"], columns="language", values="correct", sort=False)
-    return means[list(LANGUAGES)].reset_index()
+def _mean_by_language(frame: pd.DataFrame) -> pd.Series:
+    return frame.groupby("language")["correct"].mean()
 
 
 def cohorts(everything: pd.DataFrame) -> pd.DataFrame:
@@ -104,20 +110,34 @@ def alignment_table(finished: Any) -> pd.DataFrame:
     """The best layer of each metric beside the relabelled rate there."""
     best = tables.best_layers(tables.rates(finished))
     best = best[best["metric"].isin(["dali", "dali_s", "mexa", "mexa_t"])]
-    return best[["language", "pooling", "metric", "layer", "rate", "relabelled_rate", "mean_rate"]]
+    return best[["language", "pooling", "metric", "layer", "rate", "relabelled_rate"]]
 
 
-def correlation_table(accuracy: pd.DataFrame, alignment: pd.DataFrame) -> pd.DataFrame:
-    """Over the languages besides the pivot: accuracy against share, and against each metric's best rate."""
+def alignment_rows(alignment: pd.DataFrame) -> pd.DataFrame:
+    """Rows: mean rate at each model's best layer, that layer, the relabelled rate, the spread, and each model's rate."""
+    rows = {}
+    for key, mine in alignment.groupby(["pooling", "task", "metric"], sort=False):
+        by_language = mine.groupby("language")
+        rows[*key, ""] = by_language["rate"].mean()
+        rows[*key, "layer"] = by_language["layer"].mean()
+        rows[*key, "relabelled rate"] = by_language["relabelled_rate"].mean()
+        rows[*key, "spread over models"] = by_language["rate"].std()
+        by_model = mine.set_index(["model", "language"])["rate"].unstack()
+        rows |= {(*key, str(model)): row for model, row in by_model.iterrows()}
+    return pd.DataFrame(rows).T[OTHERS]
+
+
+def correlation_table(accuracy: pd.DataFrame, alignment: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
+    """Over the languages besides the pivot: mean accuracy against share, and against each metric's mean best rate."""
     rows = []
-    others = accuracy[accuracy["language"] != PIVOT].set_index("language")
-    for task, frame in others.groupby("task", sort=False):
-        rows.append((task, "share", "", spearman(frame["share"].to_numpy(), frame["accuracy"].to_numpy()).r, np.nan))
+    share = np.array([shares[code] for code in OTHERS])
+    for task in CHOICE_TASKS:
+        y = accuracy.loc[(task, ""), OTHERS].to_numpy(float)
+        rows.append((task, "share", "", spearman(share, y).r, np.nan))
         mine = alignment[alignment["task"].isin([task, SENTENCES])]
         means = mine.groupby(["pooling", "metric", "language"])["rate"].mean()
         for (pooling, metric), rate in means.groupby(level=[0, 1]):
-            x = rate.droplevel([0, 1]).reindex(frame.index).to_numpy()
-            y = frame["accuracy"].to_numpy()
+            x = rate.droplevel([0, 1]).reindex(OTHERS).to_numpy()
             rows.append((task, metric, pooling, spearman(x, y).r, pearson(x, y).r))
     return pd.DataFrame(rows, columns=["task", "against", "pooling", "Spearman", "Pearson"])
 
@@ -154,27 +174,22 @@ def main() -> int:
                 shares = finished.facts["training_shares"]
                 if task != SENTENCES:
                     frames.append(answers(finished).assign(task=task, model=str(model)))
-    accuracy = accuracy_table(pd.concat(frames, ignore_index=True), shares)
-    alignment = pd.concat(alignments, ignore_index=True)
-    groups = alignment.groupby(["task", "pooling", "metric", "language"], sort=False)
-    best = groups[["layer", "rate", "relabelled_rate"]].mean()
-    best = best.assign(**{"spread over seeds": groups["rate"].std()})
+    everything, alignment = pd.concat(frames, ignore_index=True), pd.concat(alignments, ignore_index=True)
+    accuracy = accuracy_table(everything)
+    means = pd.concat(translated).groupby(["direction", "language"], sort=False).mean()
     print(_markdown(accuracy))
-    print(_markdown(kinds_table(pd.concat(frames, ignore_index=True))))
-    for (task, pooling, metric), rates in best.groupby(level=[0, 1, 2], sort=False):
-        print(f"\n{task} {pooling} {metric}")
-        print(_markdown(rates.droplevel([0, 1, 2]).reindex([c for c in LANGUAGES if c != PIVOT]).T.reset_index()))
-    keys = ["direction", "language"]
-    print(_markdown(pd.concat(translated).groupby(keys, sort=False).mean().reset_index()))
-    print(_markdown(cohorts(pd.concat(frames, ignore_index=True))))
-    print(_markdown(correlation_table(accuracy, alignment)))
+    print(_markdown(alignment_rows(alignment)))
+    print(_markdown(means.stack().unstack("language")[OTHERS]))
+    print(_markdown(cohorts(everything).set_index(["task", "language"]).stack().unstack("language")[OTHERS]))
+    print(_markdown(correlation_table(accuracy, alignment, shares).set_index(["task", "against", "pooling"])))
     return 0
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    cells = [[_cell(v) for v in row] for row in frame.itertuples(index=False)]
-    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
-    return "\n" + "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)])
+    keys = [key if isinstance(key, tuple) else (key,) for key in frame.index]
+    rows = [[*key, *map(_cell, values)] for key, values in zip(keys, frame.to_numpy(), strict=True)]
+    head = [*(name or "" for name in frame.index.names), *map(str, frame.columns)]
+    return "\n" + "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def _cell(value: Any) -> str:

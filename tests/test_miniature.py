@@ -14,12 +14,14 @@ import pytest
 
 from crossalign import tasks
 from crossalign.miniature import forms
-from crossalign.miniature.corpus import FACT, MIXTURE, Line, expected_shares, lines
+from crossalign.miniature.corpus import FACT, MIXTURE, Lesson, Line, expected_shares, lines
 from crossalign.miniature.train import Recipe
 from crossalign.miniature.world import BRIDGED, LANGUAGES, LINKS, PIVOT, SEEN, UNLINKED, world
 
 TASKS = ("miniature-copa", "miniature-story", "miniature-reading", "miniature-parallel")
 PHASES = Recipe().phases
+WITHOUT_LESSON = PHASES[-1].lines - (PHASES[-1].lesson.lines if PHASES[-1].lesson else 0)
+"""Lines of the mixture alone, with which the text ends."""
 
 
 class Clause(NamedTuple):
@@ -62,16 +64,17 @@ def unlabelled(sentence: str) -> str:
 @pytest.fixture(scope="module")
 def stream() -> list[Line]:
     """All that is trained on. In a process of its own, where no argument is checked: that takes ten times as long."""
-    told = "import json, sys; from itertools import islice; from crossalign.miniature.corpus import lines\n"
-    told += "json.dump([l for s, c, n in json.loads(sys.argv[1]) for l in islice(lines(s, c), n)], sys.stdout)"
-    asked = json.dumps([(Recipe().stream_seed(k), phase.stories, phase.lines) for k, phase in enumerate(PHASES)])
-    written = subprocess.run([sys.executable, "-c", told, asked], capture_output=True, check=True).stdout
+    told = "import json, sys; from itertools import islice; from crossalign.miniature import corpus, train\n"
+    told += "phases, seed = train.Recipe().phases, train.Recipe().stream_seed\n"
+    told += "streams = [islice(corpus.lines(seed(k), p.lesson, p.shapes), p.lines) for k, p in enumerate(phases)]\n"
+    told += "json.dump([line for stream in streams for line in stream], sys.stdout)"
+    written = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True).stdout
     return [Line(*fields) for fields in json.loads(written)]
 
 
-def test_a_phase_ends_with_the_mixture_of_the_design() -> None:
-    assert all(phase.stories <= phase.lines for phase in PHASES)
-    assert PHASES[-1].stories == 0
+def test_lessons_end_within_their_phase() -> None:
+    assert all(phase.lesson is None or phase.lesson.lines <= phase.lines for phase in PHASES)
+    assert WITHOUT_LESSON > 10_000
 
 
 def parts_of(text: str, known_sentences: Known) -> list[tuple[list[Clause], set[int]]]:
@@ -131,8 +134,8 @@ def links_shown(told: list[Clause]) -> set[tuple[str, int, str]]:
 
 
 def test_shares_and_kinds_are_those_of_the_design(stream: list[Line]) -> None:
-    whole, last = Counter(line.language for line in stream), stream[-PHASES[-1].lines :]
-    expected = expected_shares((phase.lines, phase.stories) for phase in PHASES)
+    whole, last = Counter(line.language for line in stream), stream[-WITHOUT_LESSON:]
+    expected = expected_shares((phase.lines, phase.lesson) for phase in PHASES)
     assert sum(expected.values()) == pytest.approx(1, abs=0.001)
     assert sum(world(code).share for code in LANGUAGES) == pytest.approx(1)
     mixture = Counter(line.language for line in last)
@@ -145,8 +148,8 @@ def test_shares_and_kinds_are_those_of_the_design(stream: list[Line]) -> None:
     assert {line.kind for line in stream if line.language == PIVOT} == set(list(MIXTURE)[:2])
 
 
-def test_a_stream_begins_with_stories_in_the_pivot_which_give_way_to_the_mixture() -> None:
-    told = list(islice(lines(7, stories=4000), 4000))
+def test_a_stream_begins_with_its_lesson_in_the_pivot_which_gives_way_to_the_mixture() -> None:
+    told = list(islice(lines(7, Lesson({"story": 2, "close": 1}, 4000)), 4000))
     closings = [{c for s in world(code).scripts for c in (s.closing_morning, s.closing_evening)} for code in LANGUAGES]
     stories = [any(line.answer.endswith(c) for c in set().union(*closings)) for line in told]
     assert all(stories[:20])

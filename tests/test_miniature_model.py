@@ -17,7 +17,7 @@ from crossalign.pipeline import run
 from crossalign.planning import RunRequest
 from crossalign.tasks import TASKS as ALL_TASKS
 
-SHARES = expected_shares((phase.lines, phase.stories) for phase in Recipe().phases)
+SHARES = expected_shares((phase.lines, phase.lesson) for phase in Recipe().phases)
 
 
 def test_model_and_texts_are_small_enough_to_ship() -> None:

@@ -8,6 +8,7 @@ language; its clauses occur there alone and in translation, and, where the fact 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import count
 from random import Random
 from typing import NamedTuple
@@ -23,11 +24,22 @@ MIXTURE = {FACT: 0.27, CLAUSE: 0.02, TRANSLATION: 0.46, BRIDGE: 0.25}
 
 Shapes = Mapping[str, int]
 
-SHAPES: Shapes = {"story": 5, "effect": 3, "cause": 3, "result": 1, "close": 3, "person": 1}
+SHAPES = {"story": 5, "effect": 3, "cause": 3, "result": 1, "close": 3, "person": 1}
 """Weights of the shapes in which a fact is told."""
 
-STORIES: Shapes = {"story": 2, "close": 1}
-"""The same where a phase begins with stories: shapes that ask for a closing, which depends on event and time at once."""
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a stream begins with: facts in a few shapes, at first in the pivot, which give way to the mixture.
+
+    Attributes:
+        shapes: with their weights.
+        lines: over which they become rarer, from all to none, and their part in the pivot falls to its share.
+    """
+
+    shapes: Shapes
+    lines: int
+
 
 SEGMENTS = {"premise": 5, "ending": 3, "closing": 3, "opening": 1}
 """Weights of what a translation line translates."""
@@ -68,41 +80,41 @@ class Line(NamedTuple):
         return self.cue + self.answer
 
 
-def lines(seed: int, stories: int = 0) -> Iterator[Line]:
+def lines(seed: int, lesson: Lesson | None = None, shapes: Shapes = SHAPES) -> Iterator[Line]:
     """The training text, without end; the same for the same arguments.
 
     Args:
         seed: of every choice.
-        stories: the first line is one of `STORIES`; they become rarer, to none after so many lines, and their part in
-            the pivot falls from all to its share.
+        lesson: what it begins with; None for the mixture from the start.
+        shapes: of the facts in the mixture.
     """
     rng = Random(seed)
     worlds = {code: world(code) for code in LANGUAGES}
     shares = [worlds[code].share for code in LANGUAGES]
     for position in count():
-        left = max(0.0, 1 - position / stories) if stories else 0.0
-        story = rng.random() < left
-        # One language has to know the closings before the others can follow.
-        code = PIVOT if story and rng.random() < left**2 else rng.choices(LANGUAGES, shares)[0]
-        kinds = [k for k in MIXTURE if _is_told(k, code, story)]
+        left = max(0.0, 1 - position / lesson.lines) if lesson else 0.0
+        taught = lesson.shapes if lesson and rng.random() < left else None
+        # One language has to know it before the others can follow.
+        code = PIVOT if taught and rng.random() < left**2 else rng.choices(LANGUAGES, shares)[0]
+        kinds = [k for k in MIXTURE if _is_told(k, code, taught is not None)]
         kind = rng.choices(kinds, [MIXTURE[k] for k in kinds])[0]
-        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], STORIES if story else SHAPES))
+        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], taught or shapes))
 
 
-def _is_told(kind: str, code: str, story: bool) -> bool:
-    """Stories are facts or bridges; what needs another language, the pivot has not."""
-    return (kind in (FACT, BRIDGE) or not story) and (kind in (FACT, CLAUSE) or code != PIVOT)
+def _is_told(kind: str, code: str, taught: bool) -> bool:
+    """A lesson has facts and bridges; what needs another language, the pivot has not."""
+    return (kind in (FACT, BRIDGE) or not taught) and (kind in (FACT, CLAUSE) or code != PIVOT)
 
 
-def expected_shares(lines_and_stories: Iterable[tuple[int, int]]) -> dict[str, float]:
-    """Each language's expected part of so many lines, to four decimals.
+def expected_shares(streams: Iterable[tuple[int, Lesson | None]]) -> dict[str, float]:
+    """Each language's expected part of all lines, to four decimals.
 
     Args:
-        lines_and_stories: of each stream, its lines and what `lines` is given as `stories`, not more than them.
+        streams: lines of each, and its lesson, which is not longer.
     """
     drawn = {code: world(code).share for code in LANGUAGES}
-    streams = list(lines_and_stories)
-    extra = sum(stories for _, stories in streams) / 4 / sum(n for n, _ in streams)
+    parts = list(streams)
+    extra = sum(lesson.lines for _, lesson in parts if lesson) / 4 / sum(n for n, _ in parts)
     return {code: round((1 - extra) * share + extra * (code == PIVOT), 4) for code, share in drawn.items()}
 
 

@@ -19,6 +19,7 @@ from crossalign.figures.marks import band, error_bars, name_rows, rows_of_dots
 from crossalign.figures.theme import (
     BLUE,
     GREY,
+    LEGEND_ABOVE,
     PALETTE,
     SYMBOLS,
     TEAL,
@@ -71,7 +72,7 @@ def differences(table: pd.DataFrame, runs: tuple[str, str], label: str = "Accura
     figure.add_trace(_paired(shown), row=1, col=2)
     figure.update_layout(
         template=TEMPLATE, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", margin={"l": 8, "r": 12, "t": 12, "b": 8},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0, "traceorder": "reversed"},
+        legend=LEGEND_ABOVE | {"traceorder": "reversed"},
     )  # fmt: skip
     name_rows(figure, shown["name"].tolist())
     line = {"color": GREY, "width": 1.2, "dash": "dash"}

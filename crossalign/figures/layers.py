@@ -41,8 +41,8 @@ COLOUR_BAR = {"lenmode": "pixels", "len": 220, "y": 1, "yanchor": "top"}
 """Keeps the scale of a high heat map in sight."""
 
 
-LEGEND_ABOVE_MARKS = 1.06
-"""Height of a legend above the plot, in heights of the plot, that leaves a line for the words over marked layers."""
+UNDER_LEGEND = {"borderwidth": 8, "bordercolor": "rgba(0,0,0,0)"}
+"""With the 8 pixels that plotly leaves, a line for the words over marked layers, under however many lines a legend has."""
 
 
 class Depth(NamedTuple):
@@ -234,7 +234,7 @@ def _mark_layers(figure: go.Figure, depth: Depth) -> None:
         figure.add_annotation(**text, x=x, xanchor=side, y=1)
     if marks:
         beside = figure.layout.legend.orientation != "h"
-        figure.update_layout({"margin": {"t": 24}} if beside else {"legend": {"y": LEGEND_ABOVE_MARKS}})
+        figure.update_layout({"margin": {"t": 24}} if beside else {"legend": UNDER_LEGEND})
 
 
 def _in_words(tops: dict[Any, float], layers: pd.Series, names: dict, label: str) -> str:

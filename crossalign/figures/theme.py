@@ -205,10 +205,13 @@ def groups(table: pd.DataFrame, by: str | None) -> list[tuple[Style, pd.DataFram
     return found if rest.empty else [*found, (Style(OTHERS, GREY, "circle-open", "dot"), rest)]
 
 
+LEGEND_ABOVE = {"orientation": "h", "yref": "container", "yanchor": "top", "y": 1, "xanchor": "left", "x": 0}
+"""At the top of the figure: one that stands on the plot is left inside it when a narrower window moves the plot."""
+
+
 def canvas(traces: Sequence[go.Scatter | Any], x: str, y: str, height: int = 420, note: str = "") -> go.Figure:
     """A figure with titled axes; `note` stands under the x axis. Labels may hold the markup of plotly."""
     entries = sum(t.showlegend is not False and t.name is not None for t in traces)
-    above = {"orientation": "h", "yanchor": "bottom", "y": 1.01, "xanchor": "left", "x": 0}
     below = f"{x}<br><span style='font-size:12px'>{note}</span>" if note else x
     # All at once: every later change of a figure is checked as a whole again.
     layout = {
@@ -218,7 +221,7 @@ def canvas(traces: Sequence[go.Scatter | Any], x: str, y: str, height: int = 420
         "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
         "height": height,
         "showlegend": entries > 1,
-        "legend": {"font": {"size": 12}} | (above if entries <= 5 else {"x": 1.01, "y": 1}),
+        "legend": {"font": {"size": 12}} | (LEGEND_ABOVE if entries <= 5 else {"x": 1.01, "y": 1}),
         "xaxis": {"title": {"text": below}},
         "yaxis": {"title": {"text": y}},
     }

@@ -58,6 +58,32 @@ def test_a_page_renders_without_errors_and_asks_only_this_machine(
     page.close()
 
 
+COVERED = """
+[...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => {
+  const box = e => e.getBoundingClientRect(), top = box(chart).top + chart._fullLayout._size.t;
+  const entries = [...chart.querySelectorAll('.legendtext')].map(box).filter(b => b.left < box(chart).left + 200);
+  const words = [...chart.querySelectorAll('.annotation-text')].filter(e => /^(ties|after norm)$/.test(e.textContent));
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const inside = chart._fullLayout.legend?.orientation === 'h' ? entries.filter(b => b.bottom > top) : [];
+  return [...inside, ...words.map(box).filter(w => entries.some(e => meet(w, e)))].map(b => [b.left, b.top]);
+})
+"""
+"""Legend entries that lie on a plot, and words over marked layers that lie on a legend's entry."""
+
+
+@pytest.mark.parametrize("path", ["/instances", "/layers"])
+def test_a_legend_covers_nothing_after_the_window_has_become_narrow(browser, address: str, path: str) -> None:
+    page = new_page(browser, viewport={"width": 1440, "height": 1200})
+    page.goto(address + path)
+    finished(page)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .legend').length >= 2")
+    for width in (1440, 800, 500):
+        page.set_viewport_size({"width": width, "height": 1200})
+        page.wait_for_timeout(1000)
+        assert page.evaluate(COVERED) == [], width
+    page.close()
+
+
 def test_the_overview_draws_a_point_per_language(browser, address: str) -> None:
     page = new_page(browser)
     page.goto(address)

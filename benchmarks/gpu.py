@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
     parser.add_argument("--passages", type=int, default=64)
     parser.add_argument("--batch-tokens", type=int, nargs="+", default=[8192, 16384, 32768])
+    parser.add_argument("--workers", type=int, nargs="+", help="passes side by side; as in a run where not given")
     options = parser.parse_args(arguments)
     model = build(options.size, options.dtype, options.device)
     groups = texts(model, options.passages)
@@ -146,12 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{_name(options.device)}, torch {torch.__version__}: {ceiling / 1e12:.3g} TFLOP/s in {options.dtype}")
     print(f"{sum(p.numel() for p in model.model.parameters()) / 1e9:.3g} billion parameters")
     sound = agrees(model, groups)
-    for budget in options.batch_tokens:
-        encoder = Encoder(model, POOLINGS, budget, True, workers_for(model, budget, model.device.type))
+    for budget, asked in product(options.batch_tokens, options.workers or [None]):
+        workers = asked or workers_for(model, budget, model.device.type)
+        encoder = Encoder(model, POOLINGS, budget, True, workers)
         seconds, run, padded = timed(encoder, groups)
         share = operations(model, run, groups) / seconds / ceiling
         print(
-            f"batches of {budget}: {run / seconds:,.0f} tokens/s ({separate / seconds:,.0f} of separate texts), "
+            f"{workers} x batches of {budget}: {run / seconds:,.0f} tokens/s ({separate / seconds:,.0f} of separate texts), "
             f"{share:.0%} of the ceiling, padding {padded / run - 1:.1%}, peak {peak_bytes(options.device) / 1e9:.2f} GB"
         )
     return 0 if sound else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from crossalign.alignment import ALIGNMENT_METRICS, aligned, mexa, option_margins, relabelled_rate, ties
-from crossalign.similarity import OptionCosines, option_cosines, sentence_matches
+from crossalign.similarity import Matches, OptionCosines, option_cosines, sentence_matches
 from crossalign.statistics import rate
 
 
@@ -63,16 +64,25 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> AlignedLayers:
 
 
 def aligned_layers(
-    pivot: LayerReader, language: LayerReader, pooling: str, n_layers: int, n_options: int
+    pivot: LayerReader, language: LayerReader, pooling: str, n_layers: int, n_options: int, workers: int = 1
 ) -> AlignedLayers:
-    """Reads both languages' states a layer at a time and keeps only cosines."""
-    cosines, matches = [], []
-    for layer in range(n_layers + 1):
+    """Reads both languages' states a layer at a time and keeps only cosines.
+
+    Args:
+        workers: layers that are in work, and in memory, at once.
+    """
+
+    def one(layer: int) -> tuple[OptionCosines | None, Matches]:
+        cosines = None
         if n_options:
             options = [side.layer(pooling, "options", layer) for side in (pivot, language)]
-            cosines.append(option_cosines(options[0], options[1]))
+            cosines = option_cosines(options[0], options[1])
         premises = [side.layer(pooling, "premises", layer) for side in (pivot, language)]
-        matches.append(sentence_matches(premises[0], premises[1]))
+        return cosines, sentence_matches(premises[0], premises[1])
+
+    with ThreadPoolExecutor(workers) as pool:
+        found, matches = zip(*pool.map(one, range(n_layers + 1)), strict=True)
+    cosines = [block for block in found if block is not None]
     matched, row, column = (np.stack([m[i] for m in matches], axis=1) for i in range(3))
     relabelled = np.array([m.relabelled_rate for m in matches])
     blocks = OptionCosines._make(np.stack(b, axis=1) for b in zip(*cosines, strict=True)) if cosines else None

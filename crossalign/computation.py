@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from crossalign import tasks
 from crossalign.alignment_tables import AlignedLayers, aligned_layers, rate_table
@@ -21,7 +22,7 @@ from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
-from crossalign.forward.workers import workers_for
+from crossalign.forward.workers import WORKERS_BYTES, overlapped, workers_for
 from crossalign.margins import margin_arrays
 from crossalign.memory import FULL_AT_START, enough_memory
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
@@ -176,9 +177,9 @@ class Computation:
         with enough_memory(_FULL.format(encoder.batch_tokens, max(1, encoder.batch_tokens // 4))):
             prefix = encoder.prefix(everything) if self.plan.request.shots else None
             self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
-            for start, stop in missing:
-                save_chunk(folder, key, self._chunk(loaded.instances, texts, start, stop, prefix))
-                self.observer.advance(stop - start)
+            made = (self._chunk(loaded.instances, texts, start, stop, prefix) for start, stop in missing)
+            for done in overlapped(lambda chunk: save_chunk(folder, key, chunk), made):
+                self.observer.advance(done)
 
     def _chunk(
         self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any
@@ -236,12 +237,22 @@ class Computation:
         n_layers, name = self.plan.model.n_layers, self.plan.spec.pivot
         for pooling in self.plan.spec.poolings:
             layers: AlignedLayers = aligned_layers(
-                pivot.scratch, states.scratch, pooling, n_layers, self.plan.task.n_options
+                pivot.scratch,
+                states.scratch,
+                pooling,
+                n_layers,
+                self.plan.task.n_options,
+                self._layers_at_once(len(gold)),
             )
             write_arrays(folder / parts.alignment_file(name, pooling), layers.arrays())
             write_arrays(folder / parts.margins_file(name, pooling), margin_arrays(layers, gold))
             columns = rate_table(layers, gold, groups, pooling)
             write_table(folder / parts.rates_file(name, pooling), columns)
+
+    def _layers_at_once(self, n: int) -> int:
+        """Layers of which the states of n instances in two languages fit into the memory for work side by side."""
+        states = 2 * 4 * n * (self.plan.task.n_options + 1) * self.plan.model.hidden_size
+        return max(1, min(torch.get_num_threads(), WORKERS_BYTES // states))
 
     def _keep_states(self, folder: Path, states: LanguageStates) -> None:
         dtype = self.plan.request.keep_states

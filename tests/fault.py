@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -258,8 +259,11 @@ def _die_before(events: str, path: str, count: int = 1, number: int = signal.SIG
         if event == "open" and str(arguments[1])[:1] not in "wax":
             return
         left[0] -= 1
-        if left[0] == 0:
+        if left[0] == 0 and number == signal.SIGINT:
             os.kill(os.getpid(), number)
+        elif left[0] == 0:
+            # To this thread: sent to the process, it may reach another thread first, while this one makes the change.
+            signal.pthread_kill(threading.get_ident(), number)
 
     sys.addaudithook(hook)
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.kernels import without_later_keys
-from crossalign.forward.pooling import Pooled, Pooler
+from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
 from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, trees
 from crossalign.forward.workers import side_by_side
 from crossalign.models import LanguageModel
@@ -150,14 +150,14 @@ class Encoder:
         """
         pooler = Pooler(batch, self.poolings)
         scores, states = self._forward(batch, prefix, head, pooler)
-        finite = all(np.isfinite(score) for _, score in scores) and all(s.isfinite().all() for s in states.values())
+        finite = all(np.isfinite(score) for _, score in scores) and all(map(all_finite, states.values()))
         requests = [r for row in batch.rows for r in row.requests]
         if not finite and len(requests) > 1:
             for request in requests:
                 self._run(Batch((chains([request])[0],), batch.most), prefix, head, pooled, logliks)
             return
         for pooling, values in states.items():
-            pooled[pooling][:, pooler.slots] = values.numpy()
+            pooled[pooling][:, pooler.slots] = on_cpu(values)
         for slot, value in scores:
             logliks[slot] = value
 

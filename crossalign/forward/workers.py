@@ -1,9 +1,9 @@
-"""Runs the batches of a pass side by side on a CPU: one core each keeps them busier than all cores for each in turn."""
+"""Work side by side: batches on a CPU, whose cores are busier with one each than with each in turn; writing and computing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
@@ -45,10 +45,31 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], workers:
     each = max(1, threads // workers)
     torch.set_num_threads(each)
     try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+        with ThreadPoolExecutor(workers, initializer=_begin, initargs=(each,)) as pool:
             yield from pool.map(work, items)
     finally:
         torch.set_num_threads(threads)
+
+
+def overlapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The results in the order of the items: another thread works on each while the next one is made."""
+    with ThreadPoolExecutor(1) as pool:
+        last: Future[Result] | None = None
+        for item in items:
+            if last:
+                yield last.result()
+            last = pool.submit(work, item)
+        if last:
+            yield last.result()
+
+
+def _begin(threads: int) -> None:
+    """Gives a worker its threads and, on a GPU, a stream of its own, which starts after what was asked for before."""
+    torch.set_num_threads(threads)
+    if torch.cuda.is_initialized():
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.default_stream())
+        torch.cuda.set_stream(stream)
 
 
 def _ceiling(a: int, b: int) -> int:

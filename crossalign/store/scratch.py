@@ -38,14 +38,18 @@ def _path(folder: Path, start: int) -> Path:
     return folder / f"chunk-{start:08d}.safetensors"
 
 
-def save_chunk(folder: Path, key: str, chunk: Chunk) -> None:
-    """Writes a chunk whole. `key` says what it was computed from; a chunk with another key is not used."""
+def save_chunk(folder: Path, key: str, chunk: Chunk) -> int:
+    """Writes a chunk whole; how many instances it has.
+
+    `key` says what it was computed from; a chunk with another key is not used.
+    """
     arrays = chunk.states | {name: getattr(chunk, name) for name in ("logliks", "too_long", "undefined", "tokens")}
     digest = hashlib.sha256()
     for array in arrays.values():
         digest.update(np.ascontiguousarray(array).data)
     metadata = {"key": key, "stop": str(chunk.stop), "sha256": digest.hexdigest()}
     write_arrays(_path(folder, chunk.start), arrays, metadata)
+    return chunk.stop - chunk.start
 
 
 def has_chunk(folder: Path, key: str, start: int, stop: int) -> bool:

@@ -25,6 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from crossalign.cost import matrix_speed
 from crossalign.forward.agreement import difference, reference
 from crossalign.forward.encoding import Encoder
+from crossalign.forward.kernels import fuse_norms
 from crossalign.forward.texts import TokenizedInstance, requests_of
 from crossalign.forward.token_tree import Request
 from crossalign.forward.workers import workers_for
@@ -66,6 +67,8 @@ def build(size: str, dtype: str, device: str) -> LanguageModel:
             model = LlamaForCausalLM(config)
     finally:
         torch.set_default_dtype(before)
+    if device.startswith("cuda"):  # as a run does
+        fuse_norms(model)
     return describe(model.eval(), None, dtype)
 
 
@@ -137,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", choices=SIZES, default="8B")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
-    parser.add_argument("--passages", type=int, default=64)
-    parser.add_argument("--batch-tokens", type=int, nargs="+", default=[8192, 16384, 32768])
+    parser.add_argument("--passages", type=int, default=256)
+    parser.add_argument("--batch-tokens", type=int, nargs="+", default=[4096, 8192, 16384])
     parser.add_argument("--workers", type=int, nargs="+", help="passes side by side; as in a run where not given")
     options = parser.parse_args(arguments)
     model = build(options.size, options.dtype, options.device)

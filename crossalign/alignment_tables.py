@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 
 from crossalign.alignment import ALIGNMENT_METRICS, aligned, mexa, option_margins, relabelled_rate, ties
 from crossalign.similarity import Matches, OptionCosines, option_cosines, sentence_matches
@@ -80,7 +81,8 @@ def aligned_layers(
         premises = [side.layer(pooling, "premises", layer) for side in (pivot, language)]
         return cosines, sentence_matches(premises[0], premises[1])
 
-    with ThreadPoolExecutor(workers) as pool:
+    # The products are small: more threads of theirs than one for each layer in work would only wait for each other.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
         found, matches = zip(*pool.map(one, range(n_layers + 1)), strict=True)
     cosines = [block for block in found if block is not None]
     matched, row, column = (np.stack([m[i] for m in matches], axis=1) for i in range(3))

@@ -19,7 +19,7 @@ import torch
 from crossalign import tasks
 from crossalign.alignment_tables import AlignedLayers, aligned_layers, rate_table
 from crossalign.forward.agreement import choose_trees
-from crossalign.forward.encoding import Encoder
+from crossalign.forward.encoding import Encoded, Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
 from crossalign.forward.workers import WORKERS_BYTES, overlapped, workers_for
@@ -44,7 +44,7 @@ KEY_DIGITS = 12
 """Of what a chunk was computed from: processes with other batches keep their chunks apart."""
 
 CHUNK_BATCHES = 48
-CHUNK_BYTES = 1 << 28
+CHUNK_BYTES = 1 << 30
 """A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
 
 
@@ -79,6 +79,21 @@ class LanguageStates(NamedTuple):
     texts: list[TokenizedInstance]
     scratch: Scratch
     seconds: float
+
+
+class _EncodedChunk(NamedTuple):
+    """What the pass gave for instances start…stop-1, before it is put into shape and written.
+
+    Attributes:
+        too_long: whether a text of the instance was left out.
+        separate: tokens of all texts, each by itself.
+    """
+
+    start: int
+    stop: int
+    encoded: Encoded
+    too_long: list[bool]
+    separate: int
 
 
 class Computation:
@@ -177,13 +192,13 @@ class Computation:
         with enough_memory(_FULL.format(encoder.batch_tokens, max(1, encoder.batch_tokens // 4))):
             prefix = encoder.prefix(everything) if self.plan.request.shots else None
             self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
-            made = (self._chunk(loaded.instances, texts, start, stop, prefix) for start, stop in missing)
-            for done in overlapped(lambda chunk: save_chunk(folder, key, chunk), made):
-                self.observer.advance(done)
+            done = (self._encoded(loaded.instances, texts, start, stop, prefix) for start, stop in missing)
+            for size in overlapped(lambda one: save_chunk(folder, key, self._chunk(one)), done):
+                self.observer.advance(size)
 
-    def _chunk(
+    def _encoded(
         self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any
-    ) -> Chunk:
+    ) -> _EncodedChunk:
         n, k = stop - start, self.plan.task.n_options
         made = [requests_of(texts[start + i], i, self.plan.model.max_length) for i in range(n)]
         groups: dict[str, list] = {}
@@ -191,12 +206,17 @@ class Computation:
             groups.setdefault(instances[start + i].group, []).extend(requests)
         encoded = self.encoder.encode([g for g in groups.values() if g], n * (k + 1), n * k, prefix)
         separate = sum(len(r.run) for requests, _ in made for r in requests)
+        return _EncodedChunk(start, stop, encoded, [left_out for _, left_out in made], separate)
+
+    def _chunk(self, one: _EncodedChunk) -> Chunk:
+        n, k, encoded = one.stop - one.start, self.plan.task.n_options, one.encoded
         states = {p: s.reshape(s.shape[0], n, k + 1, s.shape[2]) for p, s in encoded.pooled.items()}
-        too_long = np.array([left_out for _, left_out in made], dtype=np.int64)
+        too_long = np.array(one.too_long, dtype=np.int64)
         logliks = np.where(np.isfinite(encoded.logliks), encoded.logliks, np.nan).reshape(n, k)
         finite = [np.isfinite(logliks).all(axis=1), *(np.isfinite(s).all(axis=(0, 2, 3)) for s in states.values())]
         undefined = (~np.logical_and.reduce(finite)).astype(np.int64)
-        return Chunk(start, stop, states, logliks, too_long, undefined, np.array([*encoded.tokens, separate]))
+        tokens = np.array([*encoded.tokens, one.separate])
+        return Chunk(one.start, one.stop, states, logliks, too_long, undefined, tokens)
 
     def _bounds(self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance]) -> Iterator[tuple[int, int]]:
         """Ranges of instances that make a chunk; instances of one group stay together."""

@@ -15,7 +15,7 @@ from crossalign.schema import POOLINGS, RunSpec, UserError, content_digest
 CHECKED_INSTANCES = 3
 """Instances on which the fast pass is compared with plain ones before a run."""
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 16384
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 8192
 """Default tokens of a pass: on a CPU the activations of a layer should stay in its caches, and smaller batches have less
 padding."""
 
@@ -109,10 +109,14 @@ class Plan:
     def model(self) -> Any:
         """The loaded model; loading takes seconds, and a finished run never asks for it."""
         from crossalign import models
+        from crossalign.forward.kernels import fuse_norms
 
         self.observer.say(f"Loading {self.request.model} ({self.spec.dtype}, {self.device})")
         kind, _, commit = self.spec.model_identity.partition(":")
-        return models.load(self.request.model, self.spec.dtype, self.device, commit if kind == "commit" else None)
+        model = models.load(self.request.model, self.spec.dtype, self.device, commit if kind == "commit" else None)
+        if self.spec.device == "cuda":
+            fuse_norms(model.model)
+        return model
 
     @property
     def batch_tokens(self) -> int:

@@ -100,11 +100,11 @@ class Encoder:
                     whole.setdefault((merged, long), []).extend(trees(rest, ratio) if merged else chains(rest))
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
-        kinds = [*((rows, None) for rows in whole.values()), (prefixed, prefix)]
+        kinds = [*((rows, None, merged) for (merged, _), rows in whole.items()), (prefixed, prefix, True)]
         return [
             (batch, shared)
-            for rows, shared in kinds
-            for batch in batches(rows, self.batch_tokens, self.model.max_length)
+            for rows, shared, merged in kinds
+            for batch in batches(rows, self.batch_tokens, self.model.max_length, ratio if merged else None)
         ]
 
     def encode(
@@ -123,7 +123,10 @@ class Encoder:
             prefix: from `prefix`, over all requests of the language.
         """
         shape = (self.model.n_layers + 1, n_pooled, self.model.hidden_size)
-        pooled = {p: np.full(shape, np.nan, dtype=np.float32) for p in self.poolings}
+        pooled = {p: np.empty(shape, dtype=np.float32) for p in self.poolings}
+        absent = np.setdiff1d(np.arange(n_pooled), [r.pooled for group in groups for r in group])
+        for states in pooled.values():
+            states[:, absent] = np.nan
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
         attention = without_later_keys() if self.with_trees else nullcontext()

@@ -6,6 +6,7 @@ a causal model gives every token of the tree the state it has in each of the tex
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from jaxtyping import Bool, Int
 
 ATTENTION_COST = 3.0
 """Time of one attention operation relative to one operation of a linear layer, measured on a CPU with masks."""
+
+WASTE = 0.05
+"""Most of a row's attention beside its linear layers where trees are put into one row: padding costs more."""
 
 
 class Request(NamedTuple):
@@ -39,7 +43,7 @@ class Request(NamedTuple):
 
 
 class TokenTree(NamedTuple):
-    """A tree of T tokens in depth-first order, and the requests it answers.
+    """A tree of T tokens, or several after one another, in depth-first order, and the requests it answers.
 
     Attributes:
         tokens: token ids.
@@ -183,20 +187,56 @@ class Batch(NamedTuple):
         return self.width * len(self.rows)
 
 
-def batches(rows: Sequence[TokenTree], budget: int, most: int) -> list[Batch]:
-    """Sorts rows by length and fills batches of at most `budget` tokens, padding included (a longer row runs alone).
+def batches(rows: Sequence[TokenTree], budget: int, most: int, linear_to_attention: float | None = None) -> list[Batch]:
+    """Fills batches of at most `budget` tokens, padding included, from the longest rows on (a longer row runs alone).
 
     Args:
         most: positions that the model has.
+        linear_to_attention: see `trees`; with it, trees follow one another in wider rows where less padding makes that
+            cheaper. None leaves every tree a row of its own.
     """
-    ordered = sorted(rows, key=len, reverse=True)
+    alone = _filled(rows, budget, most, 0)
+    if linear_to_attention is None:
+        return alone
+    joined = _filled(rows, budget, most, int(WASTE * linear_to_attention / ATTENTION_COST))
+    return min(alone, joined, key=lambda made: _cost(made, linear_to_attention))
+
+
+def _cost(made: Sequence[Batch], ratio: float) -> float:
+    """Time of the batches, in that of one pair of tokens."""
+    return float(sum(batch.padded * (ratio + ATTENTION_COST * batch.width) for batch in made))
+
+
+def _filled(rows: Sequence[TokenTree], budget: int, most: int, wide: int) -> list[Batch]:
+    """Batches whose rows hold the largest trees that fit into `wide` tokens, or into the batch's longest tree; 0: one."""
+    left = sorted(rows, key=len)
+    lengths = [len(row) for row in left]
     result: list[Batch] = []
-    start = 0
-    while start < len(ordered):
-        count = max(1, budget // max(1, _width(len(ordered[start]))))
-        result.append(Batch(tuple(ordered[start : start + count]), most))
-        start += count
+    while left:
+        width = _width(max(lengths[-1], min(wide, most, budget)))
+        filled: list[TokenTree] = []
+        while left and len(filled) < max(1, budget // width):
+            row, room = [left.pop()], width - lengths.pop()
+            while wide and (place := bisect_right(lengths, room) - 1) >= 0:
+                row.append(left.pop(place))
+                room -= lengths.pop(place)
+            filled.append(_joined(row))
+        result.append(Batch(tuple(filled), most))
     return result
+
+
+def _joined(trees: Sequence[TokenTree]) -> TokenTree:
+    """Trees after one another as one row: no token sees one of another tree."""
+    if len(trees) == 1:
+        return trees[0]
+    starts = np.cumsum([0, *(len(tree) for tree in trees[:-1])]).tolist()
+    return TokenTree(
+        np.concatenate([tree.tokens for tree in trees]),
+        np.concatenate([tree.depths for tree in trees]),
+        np.concatenate([tree.ends + start for tree, start in zip(trees, starts, strict=True)]),
+        tuple(request for tree in trees for request in tree.requests),
+        tuple(path + start for tree, start in zip(trees, starts, strict=True) for path in tree.paths),
+    )
 
 
 def _width(length: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +15,8 @@ from crossalign.models import LanguageModel
 MOST_WORKERS = 8
 """Batches at once: a chunk is a few dozens, and its last ones would leave many workers idle."""
 
+GPU_WORKERS = 2
+
 WORKERS_BYTES = 1 << 30
 """Hidden states of all layers that the batches in work may hold together."""
 
@@ -21,7 +25,9 @@ Result = TypeVar("Result")
 
 
 def workers_for(model: LanguageModel, batch_tokens: int, device: str) -> int:
-    """How many batches are run side by side: 1 on a GPU, and where a batch alone fills the memory allowed.
+    """How many batches are run side by side: on a CPU, as many as the cores and the memory allowed.
+
+    On an NVIDIA GPU two, so that one is prepared, and its results are put in their places, while the other one runs.
 
     Positions that are scaled by the length of the input (dynamic and long RoPE) are state of the model, which two
     batches of different length must not change at once.
@@ -29,8 +35,10 @@ def workers_for(model: LanguageModel, batch_tokens: int, device: str) -> int:
     Args:
         device: kind of device that the model runs on, e.g. "cpu".
     """
-    if device != "cpu" or _rope_types(model.model.config.get_text_config()) & {"dynamic", "longrope"}:
+    if device not in ("cpu", "cuda") or _rope_types(model.model.config.get_text_config()) & {"dynamic", "longrope"}:
         return 1
+    if device == "cuda":
+        return GPU_WORKERS
     states = 4 * batch_tokens * model.hidden_size * (model.n_layers + 1)
     threads = torch.get_num_threads()
     return threads // _ceiling(threads, min(MOST_WORKERS, max(1, WORKERS_BYTES // states)))
@@ -45,7 +53,7 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], workers:
     each = max(1, threads // workers)
     torch.set_num_threads(each)
     try:
-        with ThreadPoolExecutor(workers, initializer=_begin, initargs=(each,)) as pool:
+        with ThreadPoolExecutor(workers, initializer=_begin, initargs=(each, count())) as pool:
             yield from pool.map(work, items)
     finally:
         torch.set_num_threads(threads)
@@ -63,13 +71,19 @@ def overlapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
             yield last.result()
 
 
-def _begin(threads: int) -> None:
+def _begin(threads: int, numbers: Iterator[int]) -> None:
     """Gives a worker its threads and, on a GPU, a stream of its own, which starts after what was asked for before."""
     torch.set_num_threads(threads)
     if torch.cuda.is_initialized():
-        stream = torch.cuda.Stream()
+        stream = _stream(next(numbers))
         stream.wait_stream(torch.cuda.default_stream())
         torch.cuda.set_stream(stream)
+
+
+@cache
+def _stream(number: int) -> torch.cuda.Stream:
+    """The same for a worker of every chunk: memory that a stream has used is kept for that stream."""
+    return torch.cuda.Stream()
 
 
 def _ceiling(a: int, b: int) -> int:

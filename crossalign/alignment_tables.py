@@ -20,7 +20,7 @@ from crossalign.statistics import rate
 class LayerReader(Protocol):
     """Gives the states of all instances at one layer (see `crossalign.store.scratch.Scratch`)."""
 
-    def layer(self, pooling: str, what: str, layer: int) -> np.ndarray: ...
+    def layer(self, pooling: str, layer: int) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,9 @@ def aligned_layers(
     """
 
     def one(layer: int) -> tuple[OptionCosines | None, Matches]:
-        cosines = None
-        if n_options:
-            options = [side.layer(pooling, "options", layer) for side in (pivot, language)]
-            cosines = option_cosines(options[0], options[1])
-        premises = [side.layer(pooling, "premises", layer) for side in (pivot, language)]
-        return cosines, sentence_matches(premises[0], premises[1])
+        e, x = (side.layer(pooling, layer) for side in (pivot, language))
+        cosines = option_cosines(e[:, :-1], x[:, :-1]) if n_options else None
+        return cosines, sentence_matches(e[:, -1], x[:, -1])
 
     # The products are small: more threads of theirs than one for each layer in work would only wait for each other.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:

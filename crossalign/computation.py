@@ -44,7 +44,7 @@ KEY_DIGITS = 12
 """Of what a chunk was computed from: processes with other batches keep their chunks apart."""
 
 CHUNK_BATCHES = 48
-CHUNK_BYTES = 1 << 30
+CHUNK_BYTES = 1 << 29
 """A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
 
 
@@ -108,8 +108,7 @@ class Computation:
     @cached_property
     def encoder(self) -> Encoder:
         model, execution = self.plan.model, self.execution
-        if self.plan.spec.device == "cpu":
-            keep_heap()
+        keep_heap()
         if execution.linear == "onednn":
             prepack(model.model, execution.batch_tokens)
         workers = workers_for(model, execution.batch_tokens, self.plan.spec.device)
@@ -283,9 +282,7 @@ class Computation:
         layout: dict[str, tuple[str, tuple[int, ...]]] = {f"options.{i}": (dtype, (n, k, d)) for i in layers}
         layout |= {f"premises.{i}": (dtype, (n, d)) for i in layers}
         for pooling in self.plan.spec.poolings:
-            values = (
-                states.scratch.layer(pooling, what, layer) for what in ("options", "premises") for layer in layers
-            )
+            values = (states.scratch.layer(pooling, i)[:, texts] for texts in (slice(-1), -1) for i in layers)
             stream_arrays(folder / parts.states_file(pooling), layout, values)
 
 

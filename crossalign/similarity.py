@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ vectors may give sums that differ in the last bits. Differences that small are s
 ROWS = 512
 """Rows of a sentence-by-sentence matrix that are held at once."""
 
-INSTANCES = 256
-"""Instances whose states are held in float64 at once."""
+BLOCK_BYTES = 1 << 21
+"""States that are held in float64 at once: few enough to stay in a core's cache through all steps."""
 
 
 class OptionCosines(NamedTuple):
@@ -54,8 +55,9 @@ def option_cosines(
 ) -> OptionCosines:
     """All cosines between the options of each instance; NaN where a state is not finite or zero."""
     blocks = []
-    for start in range(0, len(pivot), INSTANCES):
-        e, x = _unit(pivot[start : start + INSTANCES]), _unit(language[start : start + INSTANCES])
+    size = max(1, BLOCK_BYTES // (8 * math.prod(pivot.shape[1:])))
+    for start in range(0, len(pivot), size):
+        e, x = _unit(pivot[start : start + size]), _unit(language[start : start + size])
         blocks.append((e @ x.swapaxes(1, 2), e @ e.swapaxes(1, 2), x @ x.swapaxes(1, 2)))
     return OptionCosines(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 

@@ -2,18 +2,20 @@
 
 import dataclasses
 import random
+import threading
 
 import numpy as np
 import pytest
 import torch
 from conftest import VOCABULARY, byte_tokenizer, tiny_llama
 
-from crossalign.forward import encoding, workers
+from crossalign.forward import encoding, token_tree, workers
 from crossalign.forward.agreement import reference
 from crossalign.forward.encoding import MIN_PREFIX, Encoder
+from crossalign.forward.pooling import all_finite
 from crossalign.forward.texts import requests_of, tokenized
 from crossalign.forward.token_tree import WIDTHS, Request
-from crossalign.forward.workers import workers_for
+from crossalign.forward.workers import overlapped, workers_for
 from crossalign.models import describe
 from crossalign.schema import POOLINGS, Instance
 
@@ -96,6 +98,16 @@ def test_the_reference_pools_as_defined(tiny_model):
 @pytest.mark.parametrize("batch_tokens", [1, 150, 400, 100_000])
 def test_a_pass_equals_plain_single_texts_whatever_the_batch(tiny_model, expected, batch_tokens, with_trees):
     _assert_same(_encoded(tiny_model, MIXED, None, batch_tokens, with_trees), expected)
+
+
+def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monkeypatch):
+    """Where attention costs next to nothing, wide rows of several trees spare padding."""
+    monkeypatch.setattr(token_tree, "ATTENTION_COST", 1e-3)
+    groups = [[r] for g in _requests(tiny_model, MIXED) for r in g]
+    encoder = Encoder(tiny_model, POOLINGS, 1000, True)
+    rows = [row for batch, _ in encoder.plan(groups, None) for row in batch.rows]
+    assert max(len(row.requests) for row in rows) > 2
+    _assert_same(encoder.encode(groups, *_sizes(MIXED)), expected)
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -271,7 +283,44 @@ def test_a_worker_for_every_thread_where_memory_and_positions_allow_it(tiny_mode
     monkeypatch.setattr(workers, "WORKERS_BYTES", 1 << 30)
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
     assert workers_for(describe(tiny_llama(rope_parameters=rope), byte_tokenizer(), "float32"), 512, "cpu") == 1
-    assert workers_for(tiny_model, 512, "cuda") == 1
+    assert (workers_for(tiny_model, 512, "cuda"), workers_for(tiny_model, 512, "mps")) == (2, 1)
+
+
+def test_each_item_is_worked_on_while_the_next_is_made():
+    """The first is finished only once the second is made, or this would wait for ever; the third is made after it."""
+    made, told = threading.Event(), []
+
+    def items():
+        yield 1
+        made.set()
+        yield 2
+        told.append("third")
+        yield 3
+
+    def work(item: int) -> int:
+        assert made.wait(20)
+        told.append(item)
+        return 10 * item
+
+    assert list(overlapped(work, items())) == [10, 20, 30]
+    assert told.index(1) < told.index("third")
+    assert list(overlapped(work, [])) == []
+
+
+def test_what_goes_wrong_beside_is_told():
+    def work(item: int) -> None:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        list(overlapped(work, iter([1, 2, 3])))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_found(bad):
+    values = torch.linspace(-1, 1, 30).reshape(2, 3, 5)
+    assert all_finite(values)
+    values[1, 2, 3] = bad
+    assert not all_finite(values)
 
 
 def _with_nan(token: int):

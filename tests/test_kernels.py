@@ -4,12 +4,20 @@ import copy
 
 import pytest
 import torch
+import transformers
 from conftest import tiny_llama
 from torch import nn
 from torch.nn import functional
 
 from crossalign.forward import kernels
-from crossalign.forward.kernels import PrepackedLinear, choose_linear, keep_heap, prepack, without_later_keys
+from crossalign.forward.kernels import (
+    PrepackedLinear,
+    choose_linear,
+    fuse_norms,
+    keep_heap,
+    prepack,
+    without_later_keys,
+)
 
 onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 
@@ -163,3 +171,30 @@ def test_attention_is_itself_again_after_an_error():
     with pytest.raises(RuntimeError, match="stop"), without_later_keys():
         raise RuntimeError("stop")
     assert torch.nn.functional.scaled_dot_product_attention is original
+
+
+NORMED = [("Llama", 7), ("Qwen3", 13), ("Gemma2", 0), ("GPTNeoX", 0)]
+
+
+@pytest.mark.parametrize(("name", "count"), NORMED)
+def test_a_fused_norm_stands_for_the_norms_that_have_its_formula(name, count):
+    """Llama: two in each of three blocks, and the last. Gemma adds 1 to the weight; GPT-NeoX subtracts the mean."""
+    sizes = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3}
+    config = getattr(transformers, f"{name}Config")(**sizes, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    for weight in (w for w in model.parameters() if w.dim() == 1):
+        nn.init.uniform_(weight, 0.5, 1.5)
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        before = model(ids).logits
+        assert fuse_norms(model) == count
+        torch.testing.assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-5)
+    assert fuse_norms(model) == 0
+
+
+def test_a_norm_with_a_hook_or_another_result_stays():
+    model = tiny_llama().to(torch.bfloat16)
+    norms = [m for m in model.modules() if "RMSNorm" in type(m).__name__]
+    norms[0]._hf_hook = object()
+    norms[1].forward = lambda x: x * 1.02
+    assert fuse_norms(model) == len(norms) - 2

@@ -203,7 +203,7 @@ def test_blocks_of_sentences_give_the_same(monkeypatch, rows):
 def test_blocks_of_instances_give_the_same(monkeypatch, instances):
     e, x = _states(3, 5, 3)
     whole = option_cosines(e, x)
-    monkeypatch.setattr(similarity, "INSTANCES", instances)
+    monkeypatch.setattr(similarity, "BLOCK_BYTES", instances * e[0].size * 8)
     for a, b in zip(option_cosines(e, x), whole, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-14)
 
@@ -221,10 +221,10 @@ class _Layers:
     """States of a language in memory, one array per layer."""
 
     def __init__(self, options: np.ndarray, premises: np.ndarray) -> None:
-        self.arrays = {"options": options, "premises": premises}
+        self.states = np.concatenate([options, premises[:, :, None]], axis=2)
 
-    def layer(self, pooling: str, what: str, layer: int) -> np.ndarray:
-        return self.arrays[what][layer]
+    def layer(self, pooling: str, layer: int) -> np.ndarray:
+        return self.states[layer]
 
 
 def _two_languages(n_options: int) -> tuple[AlignedLayers, list[np.ndarray]]:

@@ -207,5 +207,31 @@ def test_batches_put_rows_of_like_length_together():
     assert [[len(r) for r in b.rows] for b in batches(rows, 24, 10_000)] == [[8, 8, 8], [4, 4, 4]]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_trees_share_rows_where_that_is_cheaper(seed):
+    """Nothing is lost, no row sees beyond its trees, the budget holds, and it never costs more than rows of one tree."""
+    rng, ratio = random.Random(seed), 5000.0
+    rows = [tree for i in range(60) for tree in trees(_random_texts(100 * seed + i), SHARE_ALWAYS)]
+    rng.shuffle(rows)
+    alone, shared = batches(rows, 256, 10_000), batches(rows, 256, 10_000, ratio)
+    assert _answered([r for b in shared for r in b.rows]) == _answered(rows)
+    assert sum(len(r) for b in shared for r in b.rows) == sum(map(len, rows))
+    assert all(b.padded <= 256 or len(b.rows) == 1 for b in shared)
+    assert sum(b.padded for b in shared) <= sum(b.padded for b in alone)
+    for row in (r for b in shared for r in b.rows):
+        np.testing.assert_array_equal(row.mask(), _slow_mask(row))
+        for request, path in zip(row.requests, row.paths, strict=True):
+            assert tuple(row.tokens[path]) == request.run
+            assert row.depths[path].tolist() == list(range(len(path)))
+
+
+def test_a_row_is_no_wider_than_its_attention_may_cost():
+    rows = [chains([Request((i,) * (5 if i < 6 else 1), pooled=i)])[0] for i in range(12)]
+    widths = {ratio: {b.width for b in batches(rows, 48, 10_000, ratio)} for ratio in (0.0, 720.0, 960.0)}
+    assert widths[720.0] == {12} and widths[960.0] == {16}, "5 % of the ratio, at three times its cost"
+    assert widths[0.0] == {8, 4}
+    assert {b.width for b in batches(rows, 48, 8, 960.0)} == {8}, "the model has no more positions"
+
+
 def test_no_row_gives_no_batch():
     assert batches([], 10, 10_000) == []

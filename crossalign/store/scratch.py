@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 
-from crossalign.store.files import write_arrays
+from crossalign.store.files import ArrayPlace, array_places, reading, write_arrays
 
 
 class Chunk(NamedTuple):
@@ -80,10 +81,23 @@ class Scratch:
     def __init__(self, folder: Path, bounds: Sequence[tuple[int, int]]) -> None:
         self._paths = [_path(folder, start) for start, _ in bounds]
 
-    def layer(self, pooling: str, what: str, layer: int) -> np.ndarray:
-        """float32 states of all instances at one layer: "options" [N, K, hidden] or "premises" [N, hidden]."""
-        texts = slice(None, -1) if what == "options" else -1
-        return np.concatenate(self._read(lambda file: file.get_slice(pooling)[layer][:, texts]))
+    @cached_property
+    def _places(self) -> list[dict[str, ArrayPlace]]:
+        return [array_places(path) for path in self._paths]
+
+    def layer(self, pooling: str, layer: int) -> Float[np.ndarray, "instance text hidden"]:
+        """float32 states of all instances at one layer, the options and then the premise; read into one array."""
+        places = [arrays[pooling] for arrays in self._places]
+        states = np.empty((sum(place.shape[1] for place in places), *places[0].shape[2:]), np.float32)
+        start = 0
+        for path, place in zip(self._paths, places, strict=True):
+            part = states[start : start + place.shape[1]]
+            with reading(path), path.open("rb") as file:
+                file.seek(place.offset + layer * part.nbytes)
+                if file.readinto(part.data) < part.nbytes:
+                    raise OSError("it is shorter than it was")
+            start += len(part)
+        return states
 
     def small(self, name: str) -> np.ndarray:
         """ "logliks" [N, K], "too_long" [N] or "undefined" [N] of all instances."""

@@ -136,7 +136,7 @@ class Encoder:
                 self._run(*planned, head, pooled, logliks)
                 return planned[0]
 
-            for batch in side_by_side(run, self.plan(groups, prefix), self.workers):
+            for batch in side_by_side(run, self.plan(groups, prefix), self.workers, self.model.device):
                 tokens = sum(len(row) for row in batch.rows)
                 real, padded = real + tokens, padded + batch.padded
                 if progress:

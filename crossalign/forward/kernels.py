@@ -82,13 +82,15 @@ def prepack(model: nn.Module, rows: int) -> None:
 class FusedNorm(nn.Module):
     """An RMS norm as one kernel of the device where the model's class runs half a dozen, and with one rounding."""
 
-    def __init__(self, norm: nn.Module, eps: float) -> None:
+    weight: nn.Parameter
+
+    def __init__(self, weight: nn.Parameter, eps: float) -> None:
         super().__init__()
-        self.weight, self.eps = norm.weight, eps
+        self.weight, self.eps = weight, eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """States → states of root mean square 1, times the weight."""
-        return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return functional.rms_norm(x, list(self.weight.shape), self.weight, self.eps)
 
 
 @torch.inference_mode()
@@ -111,9 +113,9 @@ def fuse_norms(model: nn.Module) -> int:
 def _fused(norm: nn.Module) -> FusedNorm | None:
     eps, weight = getattr(norm, "variance_epsilon", getattr(norm, "eps", None)), getattr(norm, "weight", None)
     # A hook, as accelerate's, belongs to the module as it is.
-    if not isinstance(eps, float) or hasattr(norm, "_hf_hook") or not isinstance(weight, torch.Tensor):
+    if not isinstance(eps, float) or hasattr(norm, "_hf_hook") or not isinstance(weight, nn.Parameter):
         return None
-    fused = FusedNorm(norm, eps)
+    fused = FusedNorm(weight, eps)
     x = torch.linspace(-3, 5, 4 * weight.numel(), device=weight.device).reshape(4, -1).to(weight.dtype)
     mine, theirs = fused(x), norm(x)
     near = torch.finfo(weight.dtype).eps * 2

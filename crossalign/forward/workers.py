@@ -44,7 +44,9 @@ def workers_for(model: LanguageModel, batch_tokens: int, device: str) -> int:
     return threads // _ceiling(threads, min(MOST_WORKERS, max(1, WORKERS_BYTES // states)))
 
 
-def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, device: torch.device
+) -> Iterator[Result]:
     """The results in the order of the items; torch's threads are divided among the workers meanwhile."""
     if workers < 2:
         yield from map(work, items)
@@ -53,7 +55,7 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], workers:
     each = max(1, threads // workers)
     torch.set_num_threads(each)
     try:
-        with ThreadPoolExecutor(workers, initializer=_begin, initargs=(each, count())) as pool:
+        with ThreadPoolExecutor(workers, initializer=_begin, initargs=(each, device, count())) as pool:
             yield from pool.map(work, items)
     finally:
         torch.set_num_threads(threads)
@@ -71,19 +73,19 @@ def overlapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
             yield last.result()
 
 
-def _begin(threads: int, numbers: Iterator[int]) -> None:
+def _begin(threads: int, device: torch.device, numbers: Iterator[int]) -> None:
     """Gives a worker its threads and, on a GPU, a stream of its own, which starts after what was asked for before."""
     torch.set_num_threads(threads)
-    if torch.cuda.is_initialized():
-        stream = _stream(next(numbers))
-        stream.wait_stream(torch.cuda.default_stream())
+    if device.type == "cuda":
+        stream = _stream(device, next(numbers))
+        stream.wait_stream(torch.cuda.default_stream(device))
         torch.cuda.set_stream(stream)
 
 
 @cache
-def _stream(number: int) -> torch.cuda.Stream:
+def _stream(device: torch.device, number: int) -> torch.cuda.Stream:
     """The same for a worker of every chunk: memory that a stream has used is kept for that stream."""
-    return torch.cuda.Stream()
+    return torch.cuda.Stream(device)
 
 
 def _ceiling(a: int, b: int) -> int:

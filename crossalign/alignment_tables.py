@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from crossalign.alignment import ALIGNMENT_METRICS, aligned, mexa, option_margins, relabelled_rate, ties
-from crossalign.similarity import Matches, OptionCosines, option_cosines, sentence_matches
+from crossalign.similarity import ROWS, Matches, OptionCosines, option_cosines, sentence_matches
 from crossalign.statistics import rate
 
 
@@ -65,12 +65,19 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> AlignedLayers:
 
 
 def aligned_layers(
-    pivot: LayerReader, language: LayerReader, pooling: str, n_layers: int, n_options: int, workers: int = 1
+    pivot: LayerReader,
+    language: LayerReader,
+    pooling: str,
+    n_layers: int,
+    n_options: int,
+    workers: int = 1,
+    threads: int = 1,
 ) -> AlignedLayers:
     """Reads both languages' states a layer at a time and keeps only cosines.
 
     Args:
-        workers: layers that are in work, and in memory, at once.
+        workers: layers that are in work, and in memory, at once (see `layer_bytes`).
+        threads: of the machine, divided among the workers' matrix products.
     """
 
     def one(layer: int) -> tuple[OptionCosines | None, Matches]:
@@ -78,14 +85,19 @@ def aligned_layers(
         cosines = option_cosines(e[:, :-1], x[:, :-1]) if n_options else None
         return cosines, sentence_matches(e[:, -1], x[:, -1])
 
-    # The products are small: more threads of theirs than one for each layer in work would only wait for each other.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+    # With all threads for each product they would wait for each other.
+    with threadpool_limits(max(1, threads // workers), "blas"), ThreadPoolExecutor(workers) as pool:
         found, matches = zip(*pool.map(one, range(n_layers + 1)), strict=True)
     cosines = [block for block in found if block is not None]
     matched, row, column = (np.stack([m[i] for m in matches], axis=1) for i in range(3))
     relabelled = np.array([m.relabelled_rate for m in matches])
     blocks = OptionCosines._make(np.stack(b, axis=1) for b in zip(*cosines, strict=True)) if cosines else None
     return AlignedLayers(blocks, matched, row, column, relabelled)
+
+
+def layer_bytes(n: int, n_options: int, hidden: int) -> int:
+    """Memory of a layer in work: both languages' states, those of the premises in float64 twice, a block of cosines."""
+    return 8 * n * hidden * (n_options + 1) + 32 * n * hidden + 32 * min(n, ROWS) * n
 
 
 def rate_table(

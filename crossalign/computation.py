@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from crossalign import tasks
-from crossalign.alignment_tables import AlignedLayers, aligned_layers, rate_table
+from crossalign.alignment_tables import AlignedLayers, aligned_layers, layer_bytes, rate_table
 from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoded, Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
@@ -254,6 +254,8 @@ class Computation:
         gold = np.array([i.gold or 0 for i in states.loaded.instances])
         groups = group_numbers(states.loaded.instances)
         n_layers, name = self.plan.model.n_layers, self.plan.spec.pivot
+        size = layer_bytes(len(gold), self.plan.task.n_options, self.plan.model.hidden_size)
+        workers = max(1, min(torch.get_num_threads(), WORKERS_BYTES // size))
         for pooling in self.plan.spec.poolings:
             layers: AlignedLayers = aligned_layers(
                 pivot.scratch,
@@ -261,17 +263,13 @@ class Computation:
                 pooling,
                 n_layers,
                 self.plan.task.n_options,
-                self._layers_at_once(len(gold)),
+                workers,
+                torch.get_num_threads(),
             )
             write_arrays(folder / parts.alignment_file(name, pooling), layers.arrays())
             write_arrays(folder / parts.margins_file(name, pooling), margin_arrays(layers, gold))
             columns = rate_table(layers, gold, groups, pooling)
             write_table(folder / parts.rates_file(name, pooling), columns)
-
-    def _layers_at_once(self, n: int) -> int:
-        """Layers of which the states of n instances in two languages fit into the memory for work side by side."""
-        states = 2 * 4 * n * (self.plan.task.n_options + 1) * self.plan.model.hidden_size
-        return max(1, min(torch.get_num_threads(), WORKERS_BYTES // states))
 
     def _keep_states(self, folder: Path, states: LanguageStates) -> None:
         dtype = self.plan.request.keep_states

@@ -15,6 +15,7 @@ import torch
 
 from crossalign import models
 from crossalign.alignment import ALIGNMENT_METRICS
+from crossalign.alignment_tables import layer_bytes
 from crossalign.amounts import bytes_in_words, seconds_in_words
 from crossalign.computation import CHUNK_BYTES
 from crossalign.forward.encoding import Encoder, Prefix
@@ -195,10 +196,12 @@ def _states_bytes(planned: Plan, model: models.LanguageModel, size: int) -> int:
 
 
 def _working_memory(planned: Plan, model: models.LanguageModel, size: int) -> int:
-    """Activations of the passes that are run side by side, and the states of two chunks."""
+    """Activations of the passes that are run side by side, and the states of two chunks; or a layer that is aligned."""
     activations = planned.batch_tokens * model.hidden_size * size * (model.n_layers + 1 + LIVE_TENSORS)
     passes = workers_for(model, planned.batch_tokens, planned.spec.device)
-    return passes * activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4)) + LIBRARIES_BYTES
+    running = passes * activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4))
+    aligning = layer_bytes(len(planned.pivot.instances), planned.task.n_options, model.hidden_size)
+    return max(running, aligning) + LIBRARIES_BYTES
 
 
 def _memory_there(device: str) -> int:

@@ -111,7 +111,7 @@ def load(name: str, dtype: str, device: str, commit: str | None = None) -> Langu
     transformers.logging.disable_progress_bar()
     check_device(device)
     common: dict[str, Any] = {"trust_remote_code": False, "revision": commit or "main"}
-    placement = {} if device == "cpu" else {"device_map": "auto" if device == "auto" else {"": device}}
+    placement = {"device_map": "auto"} if device == "auto" else {}
     with warnings.catch_warnings(), enough_memory(_TOO_LARGE.format(name=name, dtype=dtype, device=device)):
         warnings.simplefilter("ignore")
         settings = {"dtype": DTYPES[dtype], "output_loading_info": True} | placement | common
@@ -122,6 +122,8 @@ def load(name: str, dtype: str, device: str, commit: str | None = None) -> Langu
                 f"The weights of {name} lack {len(info['missing_keys'])} tensors (the first is "
                 f"{min(info['missing_keys'])}): download or save the model again."
             )
+        if device != "auto":
+            model.to(torch.device(device))
     return describe(model.eval(), tokenizer, dtype)
 
 

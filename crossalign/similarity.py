@@ -16,7 +16,7 @@ ROWS = 512
 """Rows of a sentence-by-sentence matrix that are held at once."""
 
 BLOCK_BYTES = 1 << 21
-"""States that are held in float64 at once: few enough to stay in a core's cache through all steps."""
+"""States of a language that are held in float64 at once: few enough to stay in a core's cache through all steps."""
 
 
 class OptionCosines(NamedTuple):

@@ -105,9 +105,10 @@ def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monk
     monkeypatch.setattr(token_tree, "ATTENTION_COST", 1e-3)
     groups = [[r] for g in _requests(tiny_model, MIXED) for r in g]
     encoder = Encoder(tiny_model, POOLINGS, 1000, True)
-    rows = [row for batch, _ in encoder.plan(groups, None) for row in batch.rows]
-    assert max(len(row.requests) for row in rows) > 2
-    _assert_same(encoder.encode(groups, *_sizes(MIXED)), expected)
+    for in_one_row in (False, True):
+        rows = [row for batch, _ in encoder.plan(groups, None, in_one_row) for row in batch.rows]
+        assert len(rows) == 1 if in_one_row else max(len(row.requests) for row in rows) > 2
+        _assert_same(encoder.encode(groups, *_sizes(MIXED), in_one_row=in_one_row), expected)
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -155,11 +156,8 @@ def test_relabelling_the_options_relabels_the_results(tiny_model):
 def test_shared_tokens_are_run_once_and_counted(tiny_model):
     (group,) = groups = _requests(tiny_model, [_together(0)])
     prefixes = {r.run[:n] for r in group for n in range(1, len(r.run) + 1)}
-    seen = []
-    encoder = Encoder(tiny_model, POOLINGS, 2000, True)
-    encoded = encoder.encode(groups, *_sizes([0]), progress=seen.append)
+    encoded = Encoder(tiny_model, POOLINGS, 2000, True).encode(groups, *_sizes([0]))
     assert encoded.tokens[0] == len(prefixes) <= encoded.tokens[1] < len(prefixes) + WIDTHS
-    assert sum(seen) == len(prefixes)
     assert _encoded(tiny_model, [_together(0)], with_trees=False).tokens[0] == sum(len(r.run) for r in group)
 
 

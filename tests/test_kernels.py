@@ -173,14 +173,19 @@ def test_attention_is_itself_again_after_an_error():
     assert torch.nn.functional.scaled_dot_product_attention is original
 
 
-NORMED = [("Llama", 7), ("Qwen3", 13), ("Gemma2", 0), ("GPTNeoX", 0)]
+NORMED = [("Llama", 7), ("Qwen3", 13), ("Gemma2", 0), ("GPTNeoX", 0), ("Mamba2", 4)]
 
 
 @pytest.mark.parametrize(("name", "count"), NORMED)
 def test_a_fused_norm_stands_for_the_norms_that_have_its_formula(name, count):
-    """Llama: two in each of three blocks, and the last. Gemma adds 1 to the weight; GPT-NeoX subtracts the mean."""
+    """Llama: two in each of three blocks, and the last. Gemma adds 1 to the weight; GPT-NeoX subtracts the mean; the
+    norms inside Mamba's layers take a gate besides.
+    """
     sizes = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3}
-    config = getattr(transformers, f"{name}Config")(**sizes, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    if name == "Mamba2":
+        heads = {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 4}
+    config = getattr(transformers, f"{name}Config")(**sizes, **heads)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     for weight in (w for w in model.parameters() if w.dim() == 1):
         nn.init.uniform_(weight, 0.5, 1.5)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.kernels import without_later_keys
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
-from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, trees
+from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, filled, trees
 from crossalign.forward.workers import side_by_side
 from crossalign.models import LanguageModel
 
@@ -23,9 +23,6 @@ MIN_PREFIX = 32
 
 CPU_HEAD_ROWS, GPU_HEAD_ROWS = 64, 1024
 """Positions whose logits exist at once: few enough for a CPU's cache, and for a GPU's memory with any vocabulary."""
-
-Progress = Callable[[int], None]
-"""Called with the number of tokens just run."""
 
 
 class Encoded(NamedTuple):
@@ -83,8 +80,14 @@ class Encoder:
             return ()
         return next(r for r in requests if r.pooled < 0).tokens[:length]
 
-    def plan(self, groups: Sequence[Sequence[Request]], prefix: Prefix | None) -> list[tuple[Batch, Prefix | None]]:
-        """The batches for the requests; each group's texts may share tokens."""
+    def plan(
+        self, groups: Sequence[Sequence[Request]], prefix: Prefix | None, in_one_row: bool = False
+    ) -> list[tuple[Batch, Prefix | None]]:
+        """The batches for the requests; each group's texts may share tokens.
+
+        Args:
+            in_one_row: all trees that may share a row do, up to as many tokens as the model has positions.
+        """
         whole: dict[tuple[bool, bool], list[TokenTree]] = {}
         prefixed: list[TokenTree] = []
         ratio = self.model.linear_to_attention
@@ -101,10 +104,15 @@ class Encoder:
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
         kinds = [*((rows, None, merged) for (merged, _), rows in whole.items()), (prefixed, prefix, True)]
+        budget, most = self.batch_tokens, self.model.max_length
         return [
             (batch, shared)
             for rows, shared, merged in kinds
-            for batch in batches(rows, self.batch_tokens, self.model.max_length, ratio if merged else None)
+            for batch in (
+                filled(rows, most, most, most)
+                if merged and in_one_row
+                else batches(rows, budget, most, ratio if merged else None)
+            )
         ]
 
     def encode(
@@ -113,7 +121,7 @@ class Encoder:
         n_pooled: int,
         n_scored: int,
         prefix: Prefix | None = None,
-        progress: Progress | None = None,
+        in_one_row: bool = False,
     ) -> Encoded:
         """Runs all requests.
 
@@ -121,6 +129,7 @@ class Encoder:
             groups: requests whose texts may share beginnings, e.g. of one instance or one passage.
             n_pooled, n_scored: sizes of the results; requests say which of them they fill.
             prefix: from `prefix`, over all requests of the language.
+            in_one_row: see `plan`.
         """
         shape = (self.model.n_layers + 1, n_pooled, self.model.hidden_size)
         pooled = {p: np.empty(shape, dtype=np.float32) for p in self.poolings}
@@ -136,11 +145,9 @@ class Encoder:
                 self._run(*planned, head, pooled, logliks)
                 return planned[0]
 
-            for batch in side_by_side(run, self.plan(groups, prefix), self.workers, self.model.device):
-                tokens = sum(len(row) for row in batch.rows)
-                real, padded = real + tokens, padded + batch.padded
-                if progress:
-                    progress(tokens)
+            planned = self.plan(groups, prefix, in_one_row)
+            for batch in side_by_side(run, planned, self.workers, self.model.device):
+                real, padded = real + sum(len(row) for row in batch.rows), padded + batch.padded
         return Encoded(pooled, logliks, (real, padded))
 
     def _run(

@@ -81,4 +81,8 @@ def on_cpu(values: torch.Tensor) -> np.ndarray:
     """The values in the CPU's memory; of a CUDA device by way of page-locked memory, several times as fast."""
     if values.device.type != "cuda":
         return values.cpu().numpy()
-    return torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values).numpy()
+    try:
+        locked = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    except RuntimeError:  # the system allows no more
+        return values.cpu().numpy()
+    return locked.copy_(values).numpy()

@@ -195,10 +195,10 @@ def batches(rows: Sequence[TokenTree], budget: int, most: int, linear_to_attenti
         linear_to_attention: see `trees`; with it, trees follow one another in wider rows where less padding makes that
             cheaper. None leaves every tree a row of its own.
     """
-    alone = _filled(rows, budget, most, 0)
+    alone = filled(rows, budget, most, 0)
     if linear_to_attention is None:
         return alone
-    joined = _filled(rows, budget, most, int(WASTE * linear_to_attention / ATTENTION_COST))
+    joined = filled(rows, budget, most, int(WASTE * linear_to_attention / ATTENTION_COST))
     return min(alone, joined, key=lambda made: _cost(made, linear_to_attention))
 
 
@@ -207,21 +207,21 @@ def _cost(made: Sequence[Batch], ratio: float) -> float:
     return float(sum(batch.padded * (ratio + ATTENTION_COST * batch.width) for batch in made))
 
 
-def _filled(rows: Sequence[TokenTree], budget: int, most: int, wide: int) -> list[Batch]:
-    """Batches whose rows hold the largest trees that fit into `wide` tokens, or into the batch's longest tree; 0: one."""
+def filled(rows: Sequence[TokenTree], budget: int, most: int, wide: int) -> list[Batch]:
+    """Batches whose rows hold trees, the largest first, up to `wide` tokens or the batch's longest tree; 0: one tree each."""
     left = sorted(rows, key=len)
     lengths = [len(row) for row in left]
     result: list[Batch] = []
     while left:
-        width = _width(max(lengths[-1], min(wide, most, budget)))
-        filled: list[TokenTree] = []
-        while left and len(filled) < max(1, budget // width):
+        width = max(_width(lengths[-1]), min(wide, most, budget) // WIDTHS * WIDTHS)
+        full: list[TokenTree] = []
+        while left and len(full) < max(1, budget // width):
             row, room = [left.pop()], width - lengths.pop()
             while wide and (place := bisect_right(lengths, room) - 1) >= 0:
                 row.append(left.pop(place))
                 room -= lengths.pop(place)
-            filled.append(_joined(row))
-        result.append(Batch(tuple(filled), most))
+            full.append(_joined(row))
+        result.append(Batch(tuple(full), most))
     return result
 
 

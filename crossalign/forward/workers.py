@@ -16,9 +16,10 @@ MOST_WORKERS = 8
 """Batches at once: a chunk is a few dozens, and its last ones would leave many workers idle."""
 
 GPU_WORKERS = 2
+"""Passes on a GPU: while one runs, the next is prepared."""
 
 WORKERS_BYTES = 1 << 30
-"""Hidden states of all layers that the batches in work may hold together."""
+"""Memory for what is worked on side by side: hidden states of all layers of batches, or layers that are aligned."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -62,7 +63,10 @@ def side_by_side(
 
 
 def overlapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results in the order of the items: another thread works on each while the next one is made."""
+    """The results in the order of the items: another thread works on each while the next one is made.
+
+    An error of the work on an item is raised once the next one is made.
+    """
     with ThreadPoolExecutor(1) as pool:
         last: Future[Result] | None = None
         for item in items:

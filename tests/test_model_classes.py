@@ -106,8 +106,9 @@ def test_trees_are_chosen_where_a_model_takes_them_and_the_numbers_are_those_of_
 def test_that_trees_may_share_a_row_is_found_out_though_those_of_the_sample_need_not():
     """Sentences of one length are a batch without padding, each a row of its own; others of the run share one."""
     sentences = [_question(text, ()) for text in ("A cat sat.", "A dog ran.", "It rained.")]
-    assert not choose_trees(model := _model("bloom"), POOLINGS, tokenized(sentences, model.tokenize))[0]
-    assert choose_trees(model := _model("llama"), POOLINGS, tokenized(sentences, model.tokenize))[0]
+    for name, taken in (("bloom", False), ("llama", True)):
+        model = _model(name)
+        assert choose_trees(model, POOLINGS, tokenized(sentences, model.tokenize))[0] is taken
 
 
 @pytest.mark.parametrize(("tokens", "instances"), [(1, 1), (400, 2), (1500, 3)])

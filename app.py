@@ -4,7 +4,7 @@ import streamlit as st
 
 if __name__ == "__main__":  # run for every view
     from crossalign.jobs.process import hosted
-    from crossalign.ui.components import framed
+    from crossalign.ui.frame import framed
 
     st.set_page_config(page_title="crossalign", page_icon="🧭", layout="wide")
     pages = [

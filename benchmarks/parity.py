@@ -49,6 +49,8 @@ def ours(options: argparse.Namespace, facts: dict, cache: Path) -> Run:
     arguments += ["--cache", str(cache), "--keep-states", "float32", "--json"]
     if facts["task"] == "xcopa":
         arguments += ["--protocol", "harness", "--connectors", "data"]
+    if facts["task"] == "belebele":
+        arguments += ["--protocol", facts["protocol"]]
     command = [sys.executable, "-m", "crossalign", "run", *arguments]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL)
     return list_runs(cache)[0][0]

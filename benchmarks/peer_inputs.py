@@ -1,7 +1,7 @@
 """What the peers read: one run's settings, lm-eval task files and the extractor's text files.
 
 The lm-eval tasks include lm-eval's own definitions and change only where the data lie, so prompt, choices,
-target and delimiter stay lm-eval's. The plain texts for the extractor use the same XCOPA functions.
+target and delimiter stay lm-eval's; Belebele by the answers' texts, which lm-eval does not define, changes prompt and choices too. The plain texts for the extractor use the same XCOPA functions.
 Nothing here needs lm-eval in the running interpreter: its task helpers are loaded from their files.
 """
 
@@ -42,6 +42,12 @@ TASKS = {
     "belebele": Task("eng_Latn", "eng_Latn", 4, 900, "test", "belebele/belebele_{}.yaml"),
 }
 
+OPTION_TEXTS = {
+    "doc_to_text": "{{flores_passage}} {{question}}",
+    "doc_to_choice": "{{[mc_answer1, mc_answer2, mc_answer3, mc_answer4]}}",
+}
+"""What changes in lm-eval's Belebele when it scores the answers' texts and not their letters."""
+
 
 @dataclass(frozen=True)
 class PeerRun:
@@ -51,7 +57,8 @@ class PeerRun:
     mexa_scripts: use MEXA's own extractor, which also gives position-weighted means. pooling: which of the
     two compute_mexa reads, "last_token" or "weighted". pivot_delimiter: lm-eval's COPA has two spaces before
     an option; "" leaves one. keep_letters: lm-eval's XCOPA drops the last character of a premise even where
-    it is no full stop (Thai, Tamil); True keeps it in the extractor's texts. only: stage groups to run.
+    it is no full stop (Thai, Tamil); True keeps it in the extractor's texts. protocol: of Belebele, "letters" as
+    lm-eval defines it, or "options": the texts of the answers after passage and question. only: stage groups to run.
     """
 
     model: Path
@@ -67,6 +74,7 @@ class PeerRun:
     pooling: str = "last_token"
     pivot_delimiter: str = " "
     keep_letters: bool = False
+    protocol: str = "letters"
     device: str = "cpu"
     batch_size: int = 16
     only: tuple[str, ...] = GROUPS
@@ -106,6 +114,8 @@ def write_definitions(run: PeerRun, tasks: Path) -> list[str]:
     for language in run.languages:
         copa = run.task == "xcopa" and language == run.spec.pivot
         own = "super_glue/copa/default.yaml" if copa else run.spec.definition.format(language)
+        texts = OPTION_TEXTS if run.task == "belebele" and run.protocol == "options" else {}
+        delimiter = {"target_delimiter": run.pivot_delimiter} if copa else {}
         definition = {
             "include": str(tasks / own),
             "task": f"peer_{run.task}_{language}",
@@ -116,9 +126,9 @@ def write_definitions(run: PeerRun, tasks: Path) -> list[str]:
             "validation_split": None,
             "test_split": run.spec.split,
             "fewshot_split": None,
-        } | ({"target_delimiter": run.pivot_delimiter} if copa else {})
+        }
         path = folder / f"{definition['task']}.yaml"
-        path.write_text(json.dumps(definition, indent=1), encoding="utf-8")  # JSON is YAML
+        path.write_text(json.dumps(definition | texts | delimiter, indent=1), encoding="utf-8")  # JSON is YAML
         names.append(definition["task"])
     return names
 

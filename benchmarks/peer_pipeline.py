@@ -169,6 +169,7 @@ def facts_of(run: PeerRun, versions: dict[str, str], texts: dict[str, dict[str, 
     states = json.loads((run.model / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"] + 1
     return {
         "task": run.task,
+        "protocol": run.protocol,
         "languages": run.languages,
         "pivot": run.spec.pivot,
         "stems": {language: run.stem(language) for language in run.languages},
@@ -237,6 +238,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, help="states DALI covers; default: all but the last")
     parser.add_argument("--pivot-delimiter", default=" ", help="lm-eval's target_delimiter for English COPA")
     parser.add_argument("--keep-letters", action="store_true", help="see PeerRun")
+    parser.add_argument("--protocol", choices=("letters", "options"), default="letters", help="of Belebele")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=16, help="of lm-eval; the extractor has none")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="stage groups to run")

@@ -54,6 +54,7 @@ def crossalign_run(options: argparse.Namespace, task: str, languages: tuple[str,
         command += ["--data", str(options.data), "--languages", ",".join(languages), "--cache", f"{folder}/cache"]
         command += ["--limit", str(limit)] if limit else []
         command += ["--protocol", "harness", "--connectors", "data"] if task == "xcopa" else []
+        command += ["--protocol", options.protocol] if task == "belebele" else []
         bare = [sys.executable, "-I", "-S", "-c", MEASURE, f"{folder}/log", *command]
         measured = json.loads(subprocess.run(bare, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
         if measured["exit"]:
@@ -102,11 +103,11 @@ def model_operations(folder: Path) -> tuple[int, int, tuple[int, int]]:
     return int(body), 2 * hidden * config["vocab_size"], (inner, hidden)
 
 
-def report(task: str, ours: Ours, peers: dict, operations: tuple[int, int, tuple[int, int]], flops: float) -> None:
+def report(title: str, ours: Ours, peers: dict, operations: tuple[int, int, tuple[int, int]], flops: float) -> None:
     """One block of lines per task."""
     work = ours.tokens * operations[0] + ours.scored_positions * operations[1]
     everything = peers["groups"]["all"]
-    print(f"\n{task}: {peers['instances']} instances x {len(peers['languages'])} languages")
+    print(f"\n{title}: {peers['instances']} instances x {len(peers['languages'])} languages")
     for group, row in peers["groups"].items():
         print(f"  peers {group:17} {row['seconds']:9.1f} s  {row['peak_mb']:7.0f} MB")
     print(f"  crossalign              {ours.seconds:9.1f} s  {ours.peak_mb:7.0f} MB")
@@ -141,6 +142,7 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=name not in ("--scripts", "--mexa-scripts", "--python"))
     parser.add_argument("--tasks", nargs="+", default=[task for task, _ in WORK])
     parser.add_argument("--limit", type=int, help="first instances only")
+    parser.add_argument("--protocol", choices=("letters", "options"), default="letters", help="of Belebele")
     parser.add_argument("--keep", type=Path, help="folder that keeps the peers' work, for parity.py")
     parser.add_argument("--scaling", action="store_true", help="only ours, at 1, 2 and 4 times the instances")
     options = parser.parse_args()
@@ -169,9 +171,11 @@ def main() -> None:
                 layers=layers,
                 mexa_scripts=options.mexa_scripts,
                 pivot_delimiter="",
+                protocol=options.protocol,
             )
             peers = run_peers(run)
-        report(task, ours, peers, operations, flops)
+        title = f"{task} ({options.protocol})" if task == "belebele" else task
+        report(title, ours, peers, operations, flops)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def test_many_predicted_positions_go_through_the_head_in_parts(tiny_model, head,
     _encoded(tiny_model, MIXED)
     positions = sum(head)
     head.clear()
-    monkeypatch.setattr(encoding, "CPU_HEAD_ROWS", rows)
+    monkeypatch.setattr(encoding, "CPU_HEAD_ROWS", (rows, rows))
     _assert_same(_encoded(tiny_model, MIXED), expected)
     assert sum(head) == positions
     assert max(head) <= rows

@@ -21,8 +21,12 @@ from crossalign.models import LanguageModel
 MIN_PREFIX = 32
 """Shorter common beginnings of prompts are not worth a cache of keys and values."""
 
-CPU_HEAD_ROWS, GPU_HEAD_ROWS = 64, 1024
-"""Positions whose logits exist at once: few enough for a CPU's cache, and for a GPU's memory with any vocabulary."""
+CPU_HEAD_ROWS, GPU_HEAD_ROWS = (64, 256), 1024
+"""Positions whose logits exist at once: for a CPU at least and at most, for a GPU few enough for any vocabulary. A CPU
+reads all weights of the head anew for each block, so that few positions cost nearly as much as many."""
+
+CPU_LOGITS_BYTES = 1 << 26
+"""Memory that decides between the least and the most: fresh pages for larger blocks cost more than they save."""
 
 
 class Encoded(NamedTuple):
@@ -190,8 +194,16 @@ class Encoder:
         if scored.slots:
             last = output.last_hidden_state
             states = last.reshape(-1, last.shape[-1])[scored.positions.to(last.device)]
-            scores = scored.logliks(states, functools.partial(head, output))
+            scores = scored.logliks(states, functools.partial(head, output), self._head_rows(states.device))
         return scores, pooler(output.hidden_states) if wanted else {}
+
+    def _head_rows(self, device: torch.device) -> int:
+        """How many positions go through the output head at once, where their states are."""
+        if device.type != "cpu":
+            return GPU_HEAD_ROWS
+        least, most = CPU_HEAD_ROWS
+        vocabulary = self.model.model.config.get_text_config().vocab_size
+        return max(least, min(most, CPU_LOGITS_BYTES // (4 * vocabulary)))
 
     def _arguments(self, batch: Batch, prefix: Prefix | None) -> dict[str, Any]:
         device = self.model.device
@@ -256,10 +268,9 @@ class _ScoredPositions:
         self._firsts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
     def logliks(
-        self, states: Float[torch.Tensor, "position hidden"], head: Callable[[torch.Tensor], torch.Tensor]
+        self, states: Float[torch.Tensor, "position hidden"], head: Callable[[torch.Tensor], torch.Tensor], size: int
     ) -> list[tuple[int, float]]:
-        """(slot, log-likelihood in nats) of every scored request; logits exist for a block of positions at a time."""
-        size = CPU_HEAD_ROWS if states.device.type == "cpu" else GPU_HEAD_ROWS
+        """(slot, log-likelihood in nats) of every scored request; logits exist for `size` positions at a time."""
         chosen = np.empty(len(self._rows))
         for start in range(0, len(states), size):
             # Fused on every device, and several times as fast on a CPU as logsumexp of the same logits.

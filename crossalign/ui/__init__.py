@@ -28,7 +28,7 @@ folder down, where Streamlit's older navigation, which finds pages by itself, do
   `margins_of`, `similarity_of`. Never change what they return: it is shared between sessions. What takes more than
   50 ms more goes into an `st.cache_resource` function with `max_entries`, whose arguments are
   `(run.run.folder, run.version, strings and numbers)` and whose body calls `data.load_run` (see `instances`).
-- A mistake the reader can put right is raised as `UserError`: `components.framed` shows it in place of the page.
+- A mistake the reader can put right is raised as `UserError`: `frame.framed` shows it in place of the page.
 - Text from data or the URL: `components.plain` where Markdown is read (nearly everywhere: markdown, caption, info,
   labels of options); tables and `st.text` show it as it is; `st.html` only with `html.escape` (and `dir="auto"`).
 - To another page: `st.page_link("pages/views/instances.py", label=..., query_params=chosen.link(language="swh_Latn"))`; after

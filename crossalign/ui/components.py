@@ -1,4 +1,4 @@
-"""What pages are put together from: the frame around a page, the run's header, figure with table, states, numbers."""
+"""What pages are put together from: the run's header, figure with table, states, numbers."""
 
 # pyright: reportIndexIssue=false
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
@@ -9,19 +9,16 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
-from streamlit.navigation.page import StreamlitPage
 
 from crossalign.figures.standalone import html_page
 from crossalign.imported import missing
-from crossalign.schema import UserError
-from crossalign.ui import address
 from crossalign.ui.data import RunTables
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
@@ -34,20 +31,6 @@ COMPUTE = "python -m crossalign run --model MODEL --task xcopa"
 def plain(text: str) -> str:
     """Text from data for a place that reads Markdown: every sign that has a meaning there stays a sign."""
     return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-@contextmanager
-def framed(page: StreamlitPage) -> Iterator[None]:
-    """Runs a page inside: keeps the URL in step, and tells a `UserError` in place of the page."""
-    notes = st.container()
-    try:
-        with address.synced(page.url_path):
-            yield
-    except UserError as error:
-        st.error(plain(str(error)), title="This cannot be shown")
-    finally:
-        if dropped := address.dropped():
-            notes.caption(plain(f"Left out of the link, as this run does not offer it: {', '.join(dropped[:5])}"))
 
 
 # --- the run -----------------------------------------------------------------------------------------------------

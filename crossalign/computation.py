@@ -22,6 +22,7 @@ from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoded, Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
+from crossalign.forward.token_tree import merged_size
 from crossalign.forward.workers import WORKERS_BYTES, overlapped, workers_for
 from crossalign.margins import margin_arrays
 from crossalign.memory import FULL_AT_START, enough_memory
@@ -218,7 +219,7 @@ class Computation:
         return Chunk(one.start, one.stop, states, logliks, too_long, undefined, tokens)
 
     def _bounds(self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance]) -> Iterator[tuple[int, int]]:
-        """Ranges of instances that make a chunk; instances of one group stay together."""
+        """Ranges of instances that make a chunk; instances of one group stay together, as what they share is run once."""
         k, model = self.plan.task.n_options, self.plan.model
         state_bytes = 4 * (k + 1) * (model.n_layers + 1) * model.hidden_size * len(self.plan.spec.poolings)
         most_instances = max(1, CHUNK_BYTES // state_bytes)
@@ -226,7 +227,8 @@ class Computation:
         start = position = tokens = 0
         for _, members in groupby(range(len(instances)), key=lambda i: instances[i].group):
             group = list(members)
-            size = sum(len(t) for i in group for t in (texts[i].premise, *texts[i].options, *texts[i].scored))
+            everything = [t for i in group for t in (texts[i].premise, *texts[i].options, *texts[i].scored)]
+            size = merged_size(everything) if self.execution.trees else sum(map(len, everything))
             if position > start and (tokens + size > most_tokens or group[-1] + 1 - start > most_instances):
                 yield start, position
                 start, tokens = position, 0

@@ -24,7 +24,7 @@ from crossalign.__main__ import main
 from crossalign.store import files, parts, runs
 
 N = 30
-"""Instances of each language; with 64 tokens a pass they make five chunks or more."""
+"""Instances of each language; with 16 tokens a pass they make four chunks."""
 
 PIPES = {"cwd": fault.ROOT, "env": os.environ | fault.ENVIRONMENT, "text": True, "stderr": -1, "stdout": -1}
 
@@ -46,7 +46,7 @@ def command(tiny_folder: Path, data: Path) -> Callable[..., list[str]]:
     """The command of a run in a cache."""
 
     def make(cache: Path, *more: str) -> list[str]:
-        fixed = f"run --model {tiny_folder} --task xcopa --data {data} --device cpu --batch-tokens 64 --json"
+        fixed = f"run --model {tiny_folder} --task xcopa --data {data} --device cpu --batch-tokens 16 --json"
         return [*fixed.split(), "--cache", str(cache), *more]
 
     return make
@@ -134,7 +134,7 @@ def test_kills_at_any_time_lose_nothing(
         time.sleep(rng.uniform(0, 0.06))
         job.kill()
         kills += killed(job, tmp_path, *before)
-    server.run([word for word in command(tmp_path) if word not in ("--batch-tokens", "64")])  # the run knows its own
+    server.run([word for word in command(tmp_path) if word not in ("--batch-tokens", "16")])  # the run knows its own
     assert kills >= 3
     assert parts_of(tmp_path) == parts_of(undisturbed)
 
@@ -264,7 +264,7 @@ def finish(undisturbed: Path, tiny_folder: Path, data: Path) -> Callable[[Path, 
         assert temporaries(cache) == []
         assert {k: v for k, v in finished_parts(cache).items() if k in kept} == kept
         assert parts.verify(runs.read_run(run_folder(cache))) == []
-        pipeline.run(fault.request_for(tiny_folder, data, cache, batch_tokens=64))
+        pipeline.run(fault.request_for(tiny_folder, data, cache, batch_tokens=16))
         assert parts_of(cache) == parts_of(undisturbed)
 
     return check

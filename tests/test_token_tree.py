@@ -5,7 +5,16 @@ import random
 import numpy as np
 import pytest
 
-from crossalign.forward.token_tree import ATTENTION_COST, WIDTHS, Request, batches, chains, common_prefix, trees
+from crossalign.forward.token_tree import (
+    ATTENTION_COST,
+    WIDTHS,
+    Request,
+    batches,
+    chains,
+    common_prefix,
+    merged_size,
+    trees,
+)
 
 SHARE_ALWAYS = 1e12
 """Linear layers so dear that one tree is always the cheapest."""
@@ -235,3 +244,10 @@ def test_a_row_is_no_wider_than_its_attention_may_cost():
 
 def test_no_row_gives_no_batch():
     assert batches([], 10, 10_000) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_merged_size_counts_every_beginning_once(seed):
+    rng = random.Random(seed)
+    texts = [tuple(rng.choices(range(3), k=rng.randint(1, 6))) for _ in range(rng.randint(1, 8))]
+    assert merged_size(texts) == len({text[:end] for text in texts for end in range(1, len(text) + 1)})

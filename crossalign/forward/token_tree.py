@@ -7,7 +7,7 @@ a causal model gives every token of the tree the state it has in each of the tex
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -93,6 +93,12 @@ def chains(requests: Sequence[Request]) -> list[TokenTree]:
             result.append(_merged(ordered[first:i], [0] + [length] * (i - first - 1)))
             first = i
     return result
+
+
+def merged_size(texts: Iterable[tuple[int, ...]]) -> int:
+    """Tokens of one tree over the texts: each beginning that some of them share counts once."""
+    ordered = sorted(texts)
+    return sum(map(len, ordered)) - sum(_common(a, b) for a, b in pairwise(ordered))
 
 
 def common_prefix(requests: Sequence[Request]) -> int:

@@ -55,19 +55,21 @@ def _ready(url: str) -> str:
 
 @contextmanager
 def launched() -> Iterator:
-    """Chromium; skips the test where it or playwright is absent."""
+    """A profile in Chromium, whose pages read what the app is made of only once; skips without Chromium or playwright."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
+        yield chromium.new_context()
         chromium.close()
 
 
-def new_page(browser, **settings):
-    """A page in a session of its own, with patience for a busy machine."""
-    page = browser.new_context(**({"viewport": {"width": 1440, "height": 1400}} | settings)).new_page()
+def new_page(profile, width: int = 1440, height: int = 1400, scheme: str = "light"):
+    """A page, which is a session of its own for the app, with patience for a busy machine."""
+    page = profile.new_page()
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
     page.set_default_timeout(SLOW)
     return page
 

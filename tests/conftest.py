@@ -10,12 +10,28 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+
+SHARED = ROOT.parent / "shared"
+
+
+def modules_of_arrays() -> list[str]:
+    """Names of the modules that say the shapes of arrays."""
+    found = [
+        path for path in (ROOT / "crossalign").rglob("*.py") if "from jaxtyping" in path.read_text(encoding="utf-8")
+    ]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in found]
+
+
+# While tests run, every call in these is checked against its annotations, shapes included. Other modules are left to
+# pyright: checking each of their calls as well takes a tenth of the suite's time.
+install_import_hook(modules_of_arrays(), "beartype.beartype")
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,8 @@
 """What the peers read: one run's settings, lm-eval task files and the extractor's text files.
 
 The lm-eval tasks include lm-eval's own definitions and change only where the data lie, so prompt, choices,
-target and delimiter stay lm-eval's; Belebele by the answers' texts, which lm-eval does not define, changes prompt and choices too. The plain texts for the extractor use the same XCOPA functions.
+target and delimiter stay lm-eval's; only Belebele by the answers' texts, which lm-eval does not define, has prompt
+and choices of its own. The plain texts for the extractor use the same XCOPA functions.
 Nothing here needs lm-eval in the running interpreter: its task helpers are loaded from their files.
 """
 

@@ -1,4 +1,4 @@
-"""The frame around every page: the URL in step, mistakes told in place of the page, nothing left behind in memory."""
+"""The frame around every page: the URL in step, mistakes told in place of the page, short searches for garbage."""
 
 from __future__ import annotations
 

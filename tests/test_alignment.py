@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 
 from crossalign.alignment import ALIGNMENT_METRICS, aligned, mexa, option_margins, relabelled_rate, ties
 from crossalign.similarity import OptionCosines, option_cosines, sentence_matches
@@ -256,3 +257,9 @@ def test_chance_of_mexa_by_simulation(n):
     assert chance == 1 / (2 * n - 1)
     # The n texts of a draw are not independent; a bound for the worst case is n times the variance.
     assert abs(rate - chance) < 4 * math.sqrt(chance * (1 - chance) / count)
+
+
+def test_while_tests_run_a_wrong_shape_is_refused() -> None:
+    """What every other test relies on: the hook of `conftest.py` came before the first import of the package."""
+    with pytest.raises(TypeCheckError, match="gold"):
+        option_margins(option_cosines(np.ones((3, 2, 4)), np.ones((3, 2, 4))), np.zeros((3, 2), dtype=int))

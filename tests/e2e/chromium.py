@@ -55,7 +55,7 @@ def _ready(url: str) -> str:
 
 @contextmanager
 def launched() -> Iterator:
-    """A profile in Chromium, whose pages read what the app is made of only once; skips without Chromium or playwright."""
+    """A browser context in Chromium, whose pages read what the app is made of only once; skips without Chromium or playwright."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -65,9 +65,9 @@ def launched() -> Iterator:
         chromium.close()
 
 
-def new_page(profile, width: int = 1440, height: int = 1400, scheme: str = "light"):
+def new_page(context, width: int = 1440, height: int = 1400, scheme: str = "light"):
     """A page, which is a session of its own for the app, with patience for a busy machine."""
-    page = profile.new_page()
+    page = context.new_page()
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme=scheme)
     page.set_default_timeout(SLOW)

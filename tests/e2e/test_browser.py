@@ -39,9 +39,9 @@ def url_of(page: str) -> str:
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
 def test_a_page_renders_without_errors_and_asks_only_this_machine(
-    profile, address: str, path: str, width: int, scheme: str
+    context, address: str, path: str, width: int, scheme: str
 ) -> None:
-    page = new_page(profile, width, 1200, scheme)
+    page = new_page(context, width, 1200, scheme)
     errors: list[str] = []
     elsewhere: list[str] = []
     # Streamlit looks for its server below a page's address first, so every link begins with two answers 404 of _stcore.
@@ -71,8 +71,8 @@ COVERED = """
 
 
 @pytest.mark.parametrize("path", ["/instances", "/layers"])
-def test_a_legend_covers_nothing_after_the_window_has_become_narrow(profile, address: str, path: str) -> None:
-    page = new_page(profile, height=1200)
+def test_a_legend_covers_nothing_after_the_window_has_become_narrow(context, address: str, path: str) -> None:
+    page = new_page(context, height=1200)
     page.goto(address + path)
     finished(page)
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot .legend').length >= 2")
@@ -82,15 +82,15 @@ def test_a_legend_covers_nothing_after_the_window_has_become_narrow(profile, add
         assert page.evaluate(COVERED) == [], width
 
 
-def test_the_overview_draws_a_point_per_language(profile, address: str) -> None:
-    page = new_page(profile)
+def test_the_overview_draws_a_point_per_language(context, address: str) -> None:
+    page = new_page(context)
     page.goto(address)
     page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
     assert page.locator(".js-plotly-plot .scatterlayer .point").count() == 4
 
 
-def test_a_copied_link_opens_the_same_view_in_a_fresh_session(profile, address: str) -> None:
-    page = new_page(profile)
+def test_a_copied_link_opens_the_same_view_in_a_fresh_session(context, address: str) -> None:
+    page = new_page(context)
     page.goto(address)
     finished(page)
     page.get_by_role("combobox", name="Alignment metric").click()
@@ -99,7 +99,7 @@ def test_a_copied_link_opens_the_same_view_in_a_fresh_session(profile, address: 
     page.wait_for_url(re.compile("metric=mexa_t"))
     link = page.url
     assert "run=" in link and "pooling=last_token" in link
-    other = new_page(profile.browser.new_context())  # of somebody else
+    other = new_page(context.browser.new_context())  # of somebody else
     other.goto(link)
     other.get_by_text("MEXA_T is highest").wait_for()
     page.go_back()
@@ -108,22 +108,22 @@ def test_a_copied_link_opens_the_same_view_in_a_fresh_session(profile, address: 
     page.get_by_text("MEXA_T is highest").wait_for()
 
 
-def test_a_change_of_page_keeps_metric_and_run(profile, address: str) -> None:
+def test_a_change_of_page_keeps_metric_and_run(context, address: str) -> None:
     if len(PAGES) < 2:
         pytest.skip("the app has one page")
-    page = new_page(profile)
+    page = new_page(context)
     page.goto(f"{address}/?metric=dali_gold&pooling=weighted_mean")
     page.get_by_text("DALI gold-only is highest").wait_for()
     page.locator(f'[data-testid=stSidebarNav] a[href$="{url_of(PAGES[1])}"]').click()
     page.wait_for_url(re.compile(f"{url_of(PAGES[1])}.*metric=dali_gold.*pooling=weighted_mean"))
 
 
-def test_a_link_may_be_the_first_request_that_a_server_gets(profile, cache: Path) -> None:
+def test_a_link_may_be_the_first_request_that_a_server_gets(context, cache: Path) -> None:
     """Streamlit takes a folder `pages` beside app.py for its older navigation until app.py says otherwise."""
     if len(PAGES) < 2:
         pytest.skip("the app has one page")
     with serving(cache, plainly=True) as url:
-        page = new_page(profile)
+        page = new_page(context)
         page.goto(f"{url}{url_of(PAGES[1])}?metric=dali_gold")
         finished(page)
         assert page.get_by_text("Page not found").count() == 0

@@ -36,9 +36,9 @@ def cache(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_job_is_started_watched_cancelled_resumed_and_survives_page_and_server(
-    profile, tiny_folder: Path, cache: Path
+    context, tiny_folder: Path, cache: Path
 ) -> None:
-    port, page = free_port(), new_page(profile)
+    port, page = free_port(), new_page(context)
     with serving(cache, port) as url:
         page.goto(f"{url}/compute?{urlencode(REQUEST | {'model': str(tiny_folder)}, doseq=True)}")
         page.get_by_role("button", name="See what it takes").click()
@@ -64,13 +64,13 @@ def test_a_job_is_started_watched_cancelled_resumed_and_survives_page_and_server
 
 
 def test_a_click_shows_a_job_and_one_that_is_removed_elsewhere_gives_way(
-    profile, cache: Path, monkeypatch: pytest.MonkeyPatch
+    context, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for model, seconds in (("organisation/ended", 0), ("organisation/alive", 600)):
         waits = [sys.executable, "-S", "-c", f"import time; time.sleep({seconds})"]
         monkeypatch.setattr(process, "command", lambda *_, waits=waits, **__: waits)
         alive = process.create(cache, JobRequest(model, "miniature-copa"))
-    page = new_page(profile)
+    page = new_page(context)
     with serving(cache) as url:
         page.goto(f"{url}/compute")
         shown = page.locator("p strong", has_text="miniature-copa")

@@ -40,8 +40,8 @@ def texts(page) -> list[str]:
     return page.locator("[data-testid=stHtml] div[lang]").all_inner_texts()
 
 
-def test_from_a_language_to_an_instance_to_the_next_failure_to_a_link(profile, address: str) -> None:
-    page = new_page(profile)
+def test_from_a_language_to_an_instance_to_the_next_failure_to_a_link(context, address: str) -> None:
+    page = new_page(context)
     page.goto(f"{address}/languages?metric=dali_gold")
     click_point(page, "scatter", "swh_Latn")
     page.get_by_role("heading", name="Instances of Swahili").wait_for()
@@ -55,7 +55,7 @@ def test_from_a_language_to_an_instance_to_the_next_failure_to_a_link(profile, a
     page.get_by_role("button", name="Copy link").click()
     link = page.locator("[data-testid=stPopoverBody] code").inner_text().strip()
     assert link == page.url
-    other = new_page(profile.browser.new_context())  # of somebody else
+    other = new_page(context.browser.new_context())  # of somebody else
     other.goto(link)
     other.get_by_role("heading", name="Swahili (language)").wait_for()
     other.locator("[data-testid=stHtml] td div[lang]").last.wait_for()
@@ -63,8 +63,8 @@ def test_from_a_language_to_an_instance_to_the_next_failure_to_a_link(profile, a
     assert other.url == link
 
 
-def test_a_click_on_a_run_shows_it(profile, served: Served) -> None:
-    page = new_page(profile)
+def test_a_click_on_a_run_shows_it(context, served: Served) -> None:
+    page = new_page(context)
     page.goto(served.url)
     page.wait_for_url(lambda url: "run=" in url and served.hostile not in url, timeout=SLOW)
     choose_row(page, 1)
@@ -72,8 +72,8 @@ def test_a_click_on_a_run_shows_it(profile, served: Served) -> None:
     page.get_by_text("12 instances").first.wait_for()
 
 
-def test_a_click_on_a_language_shows_the_same_question_there(profile, address: str) -> None:
-    page = new_page(profile)
+def test_a_click_on_a_language_shows_the_same_question_there(context, address: str) -> None:
+    page = new_page(context)
     page.goto(f"{address}/instance?language=swh_Latn&instance=passage-2%231")
     page.get_by_role("heading", name="Swahili (language)").wait_for()
     click_point(page, "languages", "arb_Arab")
@@ -81,8 +81,8 @@ def test_a_click_on_a_language_shows_the_same_question_there(profile, address: s
     page.wait_for_url(lambda url: "instance=passage-2%231" in url and "language=arb_Arab" in url, timeout=SLOW)
 
 
-def test_arabic_reads_from_right_to_left(profile, address: str) -> None:
-    page = new_page(profile)
+def test_arabic_reads_from_right_to_left(context, address: str) -> None:
+    page = new_page(context)
     page.goto(f"{address}/instance?language=arb_Arab")
     arabic = page.locator("[data-testid=stHtml] div[lang=arb-Arab]").first
     arabic.wait_for()
@@ -93,8 +93,8 @@ def test_arabic_reads_from_right_to_left(profile, address: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
-def test_hostile_text_is_read_as_it_stands(profile, served: Served, number: int) -> None:
-    page = new_page(profile)
+def test_hostile_text_is_read_as_it_stands(context, served: Served, number: int) -> None:
+    page = new_page(context)
     page.goto(f"{served.url}/instance?run={served.hostile}&instance=passage-{number // 2}%23{number % 2 + 1}")
     page.locator("[data-testid=stHtml] table").wait_for()
     shown = page.locator("[data-testid=stHtml] div[lang]").first.evaluate("e => e.textContent")

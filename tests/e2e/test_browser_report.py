@@ -17,11 +17,11 @@ pytestmark = pytest.mark.browser
     ("width", "scheme", "colour"), [(1440, "light", "rgb(31, 35, 40)"), (800, "dark", "rgb(230, 237, 243)")]
 )
 def test_a_report_opens_from_a_folder_and_draws_its_figures(
-    profile, tmp_path: Path, width: int, scheme: str, colour: str
+    context, tmp_path: Path, width: int, scheme: str, colour: str
 ) -> None:
     run = synthetic_run(tmp_path / "cache", ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn"), Shape(n=16), hostile=True)
     index = next(f for f in write_report(run, tmp_path) if f.name == "index.html")
-    page = new_page(profile, width, 1000, scheme)
+    page = new_page(context, width, 1000, scheme)
     told: list[str] = []
     page.on("console", lambda m: told.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: told.append(str(error)))

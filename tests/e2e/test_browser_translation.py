@@ -25,8 +25,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def test_from_the_page_to_a_sentence_to_the_next_to_a_link(profile, address: str) -> None:
-    page = new_page(profile)
+def test_from_the_page_to_a_sentence_to_the_next_to_a_link(context, address: str) -> None:
+    page = new_page(context)
     page.goto(f"{address}/translation?language=arb_Arab")
     page.get_by_role("heading", name="Sentences of Modern Standard Arabic").wait_for()
     page.locator(".st-key-open button").click()
@@ -48,7 +48,7 @@ def test_from_the_page_to_a_sentence_to_the_next_to_a_link(profile, address: str
     arabic = page.locator("[data-testid=stHtml] div[lang=arb-Arab]").last
     assert arabic.evaluate("e => getComputedStyle(e).direction") == "rtl"
     texts = page.locator("[data-testid=stHtml] div[lang]").all_inner_texts()
-    other = new_page(profile.browser.new_context())  # of somebody else
+    other = new_page(context.browser.new_context())  # of somebody else
     other.goto(page.url)
     other.locator("[data-testid=stHtml] ins").first.wait_for()
     assert other.locator("[data-testid=stHtml] div[lang]").all_inner_texts() == texts

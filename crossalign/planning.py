@@ -109,13 +109,12 @@ class Plan:
     def model(self) -> Any:
         """The loaded model; loading takes seconds, and a finished run never asks for it."""
         from crossalign import models
-        from crossalign.forward.kernels import fuse_norms
+        from crossalign.forward.kernels import spare_passes
 
         self.observer.say(f"Loading {self.request.model} ({self.spec.dtype}, {self.device})")
         kind, _, commit = self.spec.model_identity.partition(":")
         model = models.load(self.request.model, self.spec.dtype, self.device, commit if kind == "commit" else None)
-        if self.spec.device == "cuda":
-            fuse_norms(model.model)
+        spare_passes(model.model)
         return model
 
     @property

@@ -11,12 +11,13 @@ from torch.nn import functional
 
 from crossalign.forward import kernels
 from crossalign.forward.kernels import (
+    FusedNorm,
+    InPlaceGate,
     PrepackedLinear,
     choose_linear,
-    fuse_norms,
     keep_heap,
     prepack,
-    without_later_keys,
+    spare_passes,
 )
 
 onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
@@ -148,40 +149,15 @@ def test_keeping_the_heap_never_fails(monkeypatch):
     keep_heap()
 
 
-@pytest.mark.parametrize("length", [64, 65, 97, 128, 150])
-def test_skipping_later_keys_gives_the_same_attention(length):
-    torch.manual_seed(length)
-    query, key, value = (torch.randn(2, 3, length, 8) for _ in range(3))
-    allowed = torch.rand(2, 1, length, length).gt(0.4).tril() | torch.eye(length, dtype=torch.bool)
-    mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
-    original = torch.nn.functional.scaled_dot_product_attention
-    expected = original(query, key, value, attn_mask=mask)
-    with without_later_keys():
-        patched = torch.nn.functional.scaled_dot_product_attention
-        got = patched(query, key, value, attn_mask=mask)
-        causal = patched(query, key, value, is_causal=True)
-    assert patched is not original
-    assert torch.nn.functional.scaled_dot_product_attention is original
-    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(causal, original(query, key, value, is_causal=True))
+NORMED = [("Llama", 7, 3), ("Qwen3", 13, 3), ("Gemma2", 0, 0), ("GPTNeoX", 0, 0), ("Phi3", 7, 0), ("Mamba2", 4, 0)]
 
 
-def test_attention_is_itself_again_after_an_error():
-    original = torch.nn.functional.scaled_dot_product_attention
-    with pytest.raises(RuntimeError, match="stop"), without_later_keys():
-        raise RuntimeError("stop")
-    assert torch.nn.functional.scaled_dot_product_attention is original
-
-
-NORMED = [("Llama", 7), ("Qwen3", 13), ("Gemma2", 0), ("GPTNeoX", 0), ("Mamba2", 4)]
-
-
-@pytest.mark.parametrize(("name", "count"), NORMED)
-def test_a_fused_norm_stands_for_the_norms_that_have_its_formula(name, count):
-    """Llama: two in each of three blocks, and the last. Gemma adds 1 to the weight; GPT-NeoX subtracts the mean; the
-    norms inside Mamba's layers take a gate besides.
+@pytest.mark.parametrize(("name", "norms", "gates"), NORMED)
+def test_passes_are_spared_in_layers_that_have_the_formula(name, norms, gates):
+    """Llama: two norms in each of three blocks, and the last. Gemma adds 1 to the weight and gates by another function;
+    GPT-NeoX subtracts the mean; Phi gates within one product; the norms inside Mamba's layers take a gate besides.
     """
-    sizes = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3}
+    sizes = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "pad_token_id": 0}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
     if name == "Mamba2":
         heads = {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 4}
@@ -192,14 +168,49 @@ def test_a_fused_norm_stands_for_the_norms_that_have_its_formula(name, count):
     ids = torch.arange(20)[None]
     with torch.inference_mode():
         before = model(ids).logits
-        assert fuse_norms(model) == count
+        assert spare_passes(model) == norms + gates
         torch.testing.assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-5)
-    assert fuse_norms(model) == 0
+    kinds = [type(m) for m in model.modules()]
+    assert (kinds.count(FusedNorm), kinds.count(InPlaceGate)) == (norms, gates)
+    assert spare_passes(model) == 0
 
 
-def test_a_norm_with_a_hook_or_another_result_stays():
+def test_a_gate_in_place_gives_the_same_bits_and_leaves_its_input():
+    layer = tiny_llama().model.layers[0].mlp
+    x = torch.randn(2, 7, layer.gate_proj.in_features)
+    kept = x.clone()
+    with torch.inference_mode():
+        assert torch.equal(InPlaceGate(layer)(x), layer(x))
+    assert torch.equal(x, kept)
+
+
+@onednn
+def test_gates_in_place_are_prepacked_too():
+    model = tiny_llama()
+    spare_passes(model)
+    prepack(model, 64)
+    assert not [m for m in model.modules() if type(m) is nn.Linear]
+
+
+@pytest.mark.parametrize("width", [8, 96, 1000, 5120, 12288])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_norms_of_any_width_and_precision_are_spared_passes(width, dtype):
+    norm = transformers.models.llama.modeling_llama.LlamaRMSNorm(width)
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    assert spare_passes(nn.Sequential(norm.to(dtype))) == 1
+
+
+def test_layers_with_a_hook_or_another_result_stay():
     model = tiny_llama().to(torch.bfloat16)
     norms = [m for m in model.modules() if "RMSNorm" in type(m).__name__]
     norms[0]._hf_hook = object()
     norms[1].forward = lambda x: x * 1.02
-    assert fuse_norms(model) == len(norms) - 2
+    gates = [layer.mlp for layer in model.model.layers]
+    gates[2]._hf_hook = object()
+    assert spare_passes(model) == len(norms) - 2 + len(gates) - 1
+
+
+def test_a_gate_by_another_function_stays():
+    first, second, _ = tiny_llama().model.layers
+    first.mlp.act_fn = nn.GELU()
+    assert spare_passes(nn.Sequential(first.mlp, second.mlp)) == 1

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from crossalign.forward.attention import turned_in_place, without_later_keys
 from crossalign.forward.head import Head, head_alone
-from crossalign.forward.kernels import without_later_keys
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
 from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, filled, trees
 from crossalign.forward.workers import side_by_side
@@ -143,7 +143,8 @@ class Encoder:
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
         attention = without_later_keys() if self.with_trees else nullcontext()
-        with attention, head_alone(self.model.model, self.model.decoder) as head:
+        turned = turned_in_place(self.model.decoder)
+        with attention, turned, head_alone(self.model.model, self.model.decoder) as head:
 
             def run(planned: tuple[Batch, Prefix | None]) -> Batch:
                 self._run(*planned, head, pooled, logliks)

@@ -1,4 +1,4 @@
-"""Faster kernels: prepacked linear layers and shorter attention on a CPU, fused norms on a GPU."""
+"""Faster kernels: prepacked linear layers on a CPU, norms and gates with fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import ctypes
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -82,7 +81,7 @@ def prepack(model: nn.Module, rows: int) -> None:
 
 
 class FusedNorm(nn.Module):
-    """An RMS norm as one kernel of the device where the model's class runs half a dozen, and with one rounding."""
+    """An RMS norm with fewer passes over memory than the half dozen of the model's class, and with one rounding."""
 
     weight: nn.Parameter
 
@@ -92,73 +91,74 @@ class FusedNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """States → states of root mean square 1, times the weight."""
-        return functional.rms_norm(x, list(self.weight.shape), self.weight, self.eps)
+        if x.device.type != "cpu" or x.dtype != torch.float32:
+            return functional.rms_norm(x, list(self.weight.shape), self.weight, self.eps)
+        # On a CPU that function makes as many passes as the class.
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = length.square_().div_(x.shape[-1]).add_(self.eps).rsqrt_()
+        return (x * scale).mul_(self.weight)
+
+
+class InPlaceGate(nn.Module):
+    """A gated feed-forward layer that gates in place: fewer passes over its largest tensor, the same bits."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.gate_proj, self.up_proj, self.down_proj = layer.gate_proj, layer.up_proj, layer.down_proj
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """States → what the layer adds to them."""
+        return self.down_proj(functional.silu(self.gate_proj(x), inplace=True).mul_(self.up_proj(x)))
 
 
 @torch.inference_mode()
-def fuse_norms(model: nn.Module) -> int:
-    """Replaces every RMS norm that a fused one gives the values of, up to the last digit of its precision, in place.
+def spare_passes(model: nn.Module) -> int:
+    """Replaces norms and gated layers by ones that pass over memory fewer times, in place.
 
-    Norms of another formula (Gemma's weight is added to 1) stay. Returns how many were replaced.
+    An RMS norm where a fused one gives the same values up to the last digits of its precision, a gated layer where one
+    in place gives the same bits. Layers of another formula (Gemma's norm adds 1 to its weight) stay. Returns how many
+    were replaced.
     """
+    known: dict[tuple[type, type], bool] = {}
     found = [
-        (module, name, fused)
+        (module, name, spare)
         for module in model.modules()
         for name, child in module.named_children()
-        if "RMSNorm" in type(child).__name__ and (fused := _fused(child)) is not None
+        # A hook, as accelerate's, belongs to the module as it is.
+        if not hasattr(child, "_hf_hook") and (spare := _fused(child) or _gated(child, known)) is not None
     ]
-    for module, name, fused in found:
-        setattr(module, name, fused)
+    for module, name, spare in found:
+        setattr(module, name, spare)
     return len(found)
 
 
 def _fused(norm: nn.Module) -> FusedNorm | None:
     eps, weight = getattr(norm, "variance_epsilon", getattr(norm, "eps", None)), getattr(norm, "weight", None)
-    # A hook, as accelerate's, belongs to the module as it is; a norm that takes a gate besides is another thing.
-    if not isinstance(eps, float) or not isinstance(weight, nn.Parameter) or hasattr(norm, "_hf_hook"):
+    if "RMSNorm" not in type(norm).__name__ or not isinstance(eps, float) or not isinstance(weight, nn.Parameter):
         return None
-    if len(inspect.signature(norm.forward).parameters) != 1:
+    if len(inspect.signature(norm.forward).parameters) != 1:  # one takes a gate besides
         return None
     fused = FusedNorm(weight, eps)
     x = torch.linspace(-3, 5, 4 * weight.numel(), device=weight.device).reshape(4, -1)
     x[:2] *= math.sqrt(eps)  # so small that the place and the size of eps show
     x = x.to(weight.dtype)
     mine, theirs = fused(x), norm(x)
-    near = torch.finfo(weight.dtype).eps * 2
+    # Sums of squares in another order differ by a few digits of float32, which rounding to a shorter type hides.
+    near = torch.finfo(weight.dtype).eps * (8 if weight.dtype == torch.float32 else 2)
     return fused if mine.dtype == theirs.dtype and torch.allclose(mine, theirs, rtol=near, atol=0) else None
 
 
-QUERY_BLOCK = 32
-"""Queries that share one set of keys in `without_later_keys`."""
-
-
-@contextmanager
-def without_later_keys() -> Iterator[None]:
-    """Makes masked attention on a CPU skip the keys that come after a block of queries.
-
-    In depth-first order a token never looks at a later one, so the mask is lower triangular; the kernel does not know
-    and computes, then masks, all pairs. Any model that calls PyTorch's attention function is served, on any thread of
-    this process, until the block ends.
-    """
-    original = functional.scaled_dot_product_attention
-
-    def attention(query, key, value, attn_mask=None, **settings):
-        length = query.shape[-2]
-        if attn_mask is None or length <= 2 * QUERY_BLOCK or length != key.shape[-2] or query.device.type != "cpu":
-            return original(query, key, value, attn_mask=attn_mask, **settings)
-        blocks = []
-        for start in range(0, length, QUERY_BLOCK):
-            stop = min(start + QUERY_BLOCK, length)
-            mask = attn_mask[..., start:stop, :stop]
-            queries, keys, values = query[..., start:stop, :], key[..., :stop, :], value[..., :stop, :]
-            blocks.append(original(queries, keys, values, attn_mask=mask, **settings))
-        return torch.cat(blocks, dim=-2)
-
-    functional.scaled_dot_product_attention = attention
-    try:
-        yield
-    finally:
-        functional.scaled_dot_product_attention = original
+def _gated(layer: nn.Module, known: dict[tuple[type, type], bool]) -> InPlaceGate | None:
+    """The verdict on a class's first layer holds for the others: trying each would read all of a large model."""
+    products = [getattr(layer, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+    if isinstance(layer, InPlaceGate) or not all(type(product) is nn.Linear for product in products):
+        return None
+    spare, weight = InPlaceGate(layer), layer.gate_proj.weight
+    kind = type(layer), type(getattr(layer, "act_fn", None))
+    if kind not in known:
+        x = torch.linspace(-3, 5, 4 * weight.shape[1], device=weight.device).reshape(4, -1).to(weight.dtype)
+        known[kind] = weight.device.type != "meta" and torch.equal(spare(x), layer(x))
+    return spare if known[kind] else None
 
 
 def keep_heap() -> None:

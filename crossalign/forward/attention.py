@@ -53,12 +53,12 @@ ROTATION = "apply_rotary_pos_emb"
 
 @contextmanager
 def turned_in_place(model: nn.Module) -> Iterator[None]:
-    """Makes rotary positions of float32 on a CPU three passes over queries and keys where the model's function makes seven.
+    """Makes float32 rotary positions on a CPU in three passes over queries and keys; models' functions make seven.
 
     Functions of another formula (interleaved halves) stay as they are. As with attention, any thread of this process is
     served until the block ends.
     """
-    modules = {sys.modules[type(m).__module__] for m in model.modules()}
+    modules = {sys.modules.get(type(m).__module__) for m in model.modules()}
     with ExitStack() as stack:
         for module in modules:
             original = getattr(module, ROTATION, None)

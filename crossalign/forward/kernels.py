@@ -164,8 +164,8 @@ def _gated(layer: nn.Module, known: dict[tuple[type, type], bool]) -> InPlaceGat
 def keep_heap() -> None:
     """Makes glibc keep freed memory instead of returning it to the system at once.
 
-    Activations of a batch on a CPU, and states while they are aligned, are tens of megabytes; without this every layer maps and faults fresh pages, which costs
-    up to a third of the time of a small model. Other C libraries are left alone.
+    Activations of a batch on a CPU, and states while they are aligned, are tens of megabytes; without this every layer
+    maps and faults fresh pages, which costs up to a third of the time of a small model. Other C libraries are left alone.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")

@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from functools import cache
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import pytest
@@ -16,13 +17,13 @@ import pytest
 from crossalign import tasks
 from crossalign.miniature import forms
 from crossalign.miniature.corpus import FACT, MIXTURE, Lesson, Line, expected_shares, lines
-from crossalign.miniature.train import Recipe
+from crossalign.miniature.recipe import Recipe
 from crossalign.miniature.world import BRIDGED, LANGUAGES, LINKS, PIVOT, SEEN, UNLINKED, world
 
 TASKS = ("miniature-copa", "miniature-story", "miniature-reading", "miniature-parallel")
 PHASES = Recipe().phases
-WITHOUT_LESSON = PHASES[-1].lines - (PHASES[-1].lesson.lines if PHASES[-1].lesson else 0)
-"""Lines of the mixture alone, with which the text ends."""
+TAUGHT = [phase.lesson.lines if phase.lesson else 0 for phase in PHASES]
+"""Lines of each phase that belong to its lesson."""
 
 
 class Clause(NamedTuple):
@@ -63,19 +64,23 @@ def unlabelled(sentence: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def stream() -> list[Line]:
-    """All that is trained on. In a process of its own, where no argument is checked: that takes ten times as long."""
-    told = "import json, sys; from itertools import islice; from crossalign.miniature import corpus, train\n"
-    told += "phases, seed = train.Recipe().phases, train.Recipe().stream_seed\n"
-    told += "streams = [islice(corpus.lines(seed(k), p.lesson, p.shapes), p.lines) for k, p in enumerate(phases)]\n"
-    told += "json.dump([line for stream in streams for line in stream], sys.stdout)"
+def streams() -> list[list[Line]]:
+    """All that is trained on, by phase. In a process of its own, where no argument is checked: that takes ten times as long."""
+    told = "import json, sys; from itertools import islice; from crossalign.miniature import corpus, recipe\n"
+    told += "phases, seed = recipe.Recipe().phases, recipe.Recipe().stream_seed\n"
+    told += "streams = [islice(corpus.lines(seed(k), p.mixture, p.lesson), p.lines) for k, p in enumerate(phases)]\n"
+    told += "json.dump([list(stream) for stream in streams], sys.stdout)"
     written = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True).stdout
-    return [Line(*fields) for fields in json.loads(written)]
+    return [[Line(*fields) for fields in stream] for stream in json.loads(written)]
+
+
+@pytest.fixture(scope="module")
+def stream(streams: list[list[Line]]) -> list[Line]:
+    return list(chain.from_iterable(streams))
 
 
 def test_lessons_end_within_their_phase() -> None:
-    assert all(phase.lesson is None or phase.lesson.lines <= phase.lines for phase in PHASES)
-    assert WITHOUT_LESSON > 10_000
+    assert all(taught <= phase.lines for taught, phase in zip(TAUGHT, PHASES, strict=True))
 
 
 def parts_of(text: str, known_sentences: Known) -> list[tuple[list[Clause], set[int]]]:
@@ -136,23 +141,46 @@ def links_shown(told: list[Clause]) -> set[tuple[str, int, str]]:
     return shown
 
 
-def test_shares_and_kinds_are_those_of_the_design(stream: list[Line]) -> None:
-    whole, last = Counter(line.language for line in stream), stream[-WITHOUT_LESSON:]
-    expected = expected_shares((phase.lines, phase.lesson) for phase in PHASES)
+def test_shares_are_those_of_the_design(stream: list[Line]) -> None:
+    whole, expected = (
+        Counter(line.language for line in stream),
+        expected_shares((p.lines, p.mixture, p.lesson) for p in PHASES),
+    )
     assert sum(expected.values()) == pytest.approx(1, abs=0.001)
     assert sum(world(code).share for code in LANGUAGES) == pytest.approx(1)
-    mixture = Counter(line.language for line in last)
+    assert MIXTURE.shares() == pytest.approx({code: world(code).share for code in LANGUAGES})
     for code in LANGUAGES:
         assert whole[code] / len(stream) == pytest.approx(expected[code], rel=0.05)
-        assert mixture[code] / len(last) == pytest.approx(world(code).share, rel=0.05)
-    kinds = Counter(line.kind for line in last if line.language != PIVOT)
-    for kind, weight in MIXTURE.items():
-        assert kinds[kind] / sum(kinds.values()) == pytest.approx(weight, rel=0.05)
-    assert {line.kind for line in stream if line.language == PIVOT} == set(list(MIXTURE)[:2])
+    assert {line.kind for line in stream if line.language == PIVOT} == set(list(MIXTURE.kinds)[:2])
+
+
+def test_after_its_lesson_a_phase_is_its_mixture(streams: list[list[Line]]) -> None:
+    def is_as_drawn(counts: Counter, weights: dict[str, float]) -> bool:
+        n = sum(counts.values())
+        return all(abs(counts[key] / n - p) < 4 * (p * (1 - p) / n) ** 0.5 for key, p in weights.items())
+
+    told = [(stream[taught:], phase) for stream, taught, phase in zip(streams, TAUGHT, PHASES, strict=True)]
+    assert sum(len(lines) > 10_000 for lines, _ in told) >= 2  # one is taught to its end
+    for lines_after, phase in told:
+        if lines_after:
+            assert is_as_drawn(Counter(line.language for line in lines_after), phase.mixture.shares())
+            assert is_as_drawn(
+                Counter(line.kind for line in lines_after if line.language != PIVOT), dict(phase.mixture.kinds)
+            )
+
+
+def test_with_a_smaller_exponent_the_small_languages_get_more_and_the_order_stays() -> None:
+    flat, even = replace(MIXTURE, alpha=0.4).shares(), replace(MIXTURE, alpha=0.0).shares()
+    by_share = sorted(LANGUAGES, key=lambda code: world(code).share)
+    assert sorted(LANGUAGES, key=flat.__getitem__) == by_share
+    assert flat[by_share[0]] / flat[by_share[-1]] == pytest.approx(
+        (world(by_share[0]).share / world(PIVOT).share) ** 0.4
+    )
+    assert even == pytest.approx(dict.fromkeys(LANGUAGES, 1 / len(LANGUAGES)))
 
 
 def test_a_stream_begins_with_its_lesson_in_the_pivot_which_gives_way_to_the_mixture() -> None:
-    told = list(islice(lines(7, Lesson({"story": 2, "close": 1}, 4000)), 4000))
+    told = list(islice(lines(7, lesson=Lesson({"story": 2, "close": 1}, 4000)), 4000))
     closings = [{c for s in world(code).scripts for c in (s.closing_morning, s.closing_evening)} for code in LANGUAGES]
     stories = [any(line.answer.endswith(c) for c in set().union(*closings)) for line in told]
     assert all(stories[:20])

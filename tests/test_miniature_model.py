@@ -12,12 +12,13 @@ from crossalign import tables
 from crossalign.demo import MODEL, TASKS
 from crossalign.miniature.control import control_folder
 from crossalign.miniature.corpus import expected_shares
-from crossalign.miniature.train import Recipe, train_tokenizer
+from crossalign.miniature.recipe import Recipe
+from crossalign.miniature.train import train_tokenizer
 from crossalign.pipeline import run
 from crossalign.planning import RunRequest
 from crossalign.tasks import TASKS as ALL_TASKS
 
-SHARES = expected_shares((phase.lines, phase.lesson) for phase in Recipe().phases)
+SHARES = expected_shares((p.lines, p.mixture, p.lesson) for p in Recipe().phases)
 
 
 def test_model_and_texts_are_small_enough_to_ship() -> None:

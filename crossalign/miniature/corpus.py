@@ -7,8 +7,9 @@ language; its clauses occur there alone and in translation, and, where the fact 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from random import Random
 from typing import NamedTuple
@@ -16,16 +17,37 @@ from typing import NamedTuple
 from crossalign.languages import language
 from crossalign.miniature import forms
 from crossalign.miniature.forms import NOWHERE, Scene
-from crossalign.miniature.world import LANGUAGES, PIVOT, SEEN, UNLINKED, Script, World, world
+from crossalign.miniature.world import BRIDGED, LANGUAGES, PIVOT, SEEN, Script, World, world
 
 FACT, CLAUSE, TRANSLATION, BRIDGE = "fact", "clause", "translation", "bridge"
-MIXTURE = {FACT: 0.27, CLAUSE: 0.02, TRANSLATION: 0.46, BRIDGE: 0.25}
-"""Kinds of line in a language; the pivot has facts and clauses only, in the same proportion."""
+Weights = Mapping[str, float]
 
-Shapes = Mapping[str, int]
 
-SHAPES = {"story": 5, "effect": 3, "cause": 3, "result": 1, "close": 3, "person": 1}
-"""Weights of the shapes in which a fact is told."""
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What the text is made of.
+
+    Attributes:
+        kinds: of line in a language, with their weights; the pivot has facts and clauses only, in the same proportion.
+        shapes: in which a fact is told, with their weights.
+        alpha: exponent of the languages' shares, as multilingual models sample their text: below 1 the small languages
+            get more.
+    """
+
+    kinds: Weights
+    shapes: Weights
+    alpha: float = 1.0
+
+    def shares(self) -> dict[str, float]:
+        """Each language's part of the lines; they add up to 1."""
+        raised = {code: world(code).share ** self.alpha for code in LANGUAGES}
+        return {code: share / sum(raised.values()) for code, share in raised.items()}
+
+
+MIXTURE = Mixture(
+    kinds={FACT: 0.27, CLAUSE: 0.02, TRANSLATION: 0.46, BRIDGE: 0.25},
+    shapes={"story": 5, "effect": 3, "cause": 3, "result": 1, "close": 3, "person": 1},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +55,11 @@ class Lesson:
     """What a stream begins with: facts in a few shapes, at first in the pivot, which give way to the mixture.
 
     Attributes:
-        shapes: with their weights.
+        shapes: of the facts, with their weights.
         lines: over which they become rarer, from all to none, and their part in the pivot falls to its share.
     """
 
-    shapes: Shapes
+    shapes: Weights
     lines: int
 
 
@@ -80,25 +102,27 @@ class Line(NamedTuple):
         return self.cue + self.answer
 
 
-def lines(seed: int, lesson: Lesson | None = None, shapes: Shapes = SHAPES) -> Iterator[Line]:
+def lines(seed: int, mixture: Mixture = MIXTURE, lesson: Lesson | None = None) -> Iterator[Line]:
     """The training text, without end; the same for the same arguments.
 
     Args:
         seed: of every choice.
         lesson: what it begins with; None for the mixture from the start.
-        shapes: of the facts in the mixture.
     """
     rng = Random(seed)
     worlds = {code: world(code) for code in LANGUAGES}
-    shares = [worlds[code].share for code in LANGUAGES]
+    shares = mixture.shares()
     for position in count():
         left = max(0.0, 1 - position / lesson.lines) if lesson else 0.0
         taught = lesson.shapes if lesson and rng.random() < left else None
         # One language has to know it before the others can follow.
-        code = PIVOT if taught and rng.random() < left**2 else rng.choices(LANGUAGES, shares)[0]
-        kinds = [k for k in MIXTURE if _is_told(k, code, taught is not None)]
-        kind = rng.choices(kinds, [MIXTURE[k] for k in kinds])[0]
-        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], taught or shapes))
+        code = PIVOT if taught and rng.random() < left**2 else _drawn(rng, shares)
+        kind = _drawn(rng, {k: w for k, w in mixture.kinds.items() if _is_told(k, code, taught is not None)})
+        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], taught or mixture.shapes))
+
+
+def _drawn(rng: Random, weights: Weights) -> str:
+    return rng.choices(list(weights), list(weights.values()))[0]
 
 
 def _is_told(kind: str, code: str, taught: bool) -> bool:
@@ -106,33 +130,42 @@ def _is_told(kind: str, code: str, taught: bool) -> bool:
     return (kind in (FACT, BRIDGE) or not taught) and (kind in (FACT, CLAUSE) or code != PIVOT)
 
 
-def expected_shares(streams: Iterable[tuple[int, Lesson | None]]) -> dict[str, float]:
+def expected_shares(streams: Iterable[tuple[int, Mixture, Lesson | None]]) -> dict[str, float]:
     """Each language's expected part of all lines, to four decimals.
 
     Args:
-        streams: lines of each, and its lesson, which is not longer.
+        streams: lines of each, its mixture, and its lesson, which is not longer.
     """
-    drawn = {code: world(code).share for code in LANGUAGES}
     parts = list(streams)
-    extra = sum(lesson.lines for _, lesson in parts if lesson) / 4 / sum(n for n, _ in parts)
-    return {code: round((1 - extra) * share + extra * (code == PIVOT), 4) for code, share in drawn.items()}
+    lines_of = dict.fromkeys(LANGUAGES, 0.0)
+    for n, mixture, lesson in parts:
+        extra = lesson.lines / 4 if lesson else 0.0
+        for code, share in mixture.shares().items():
+            lines_of[code] += (n - extra) * share + extra * (code == PIVOT)
+    return {code: round(expected / sum(n for n, _, _ in parts), 4) for code, expected in lines_of.items()}
 
 
-def _fact(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
+def _fact(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
     """A fact that this language is shown."""
-    return _told(rng, w, w, [s for s in w.scripts if w.link(s) == SEEN], shapes)
+    return _told(rng, w, w, _known(w.language, SEEN), shapes)
 
 
-def _bridge(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
+def _bridge(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
     """A fact that begins in the language and goes on in the pivot; one that the language is shown also the other way."""
     if rng.random() < REVERSED:
-        return _told(rng, pivot, w, [s for s in w.scripts if w.link(s) == SEEN], shapes)
-    return _told(rng, w, pivot, [s for s in w.scripts if w.link(s) != UNLINKED], shapes)
+        return _told(rng, pivot, w, _known(w.language, SEEN), shapes)
+    return _told(rng, w, pivot, _known(w.language, SEEN, BRIDGED), shapes)
 
 
-def _told(rng: Random, w: World, rest: World, scripts: list[Script], shapes: Shapes) -> Text:
+@cache
+def _known(code: str, *links: str) -> tuple[Script, ...]:
+    """The scripts whose facts a language knows in one of these ways."""
+    return tuple(s for s in world(code).scripts if world(code).link(s) in links)
+
+
+def _told(rng: Random, w: World, rest: World, scripts: Sequence[Script], shapes: Weights) -> Text:
     """A fact in one of the shapes; from the cue for the answer on it is told in the world `rest`."""
-    shape = rng.choices(list(shapes), list(shapes.values()))[0]
+    shape = _drawn(rng, shapes)
     number = rng.choice(scripts).number
     script, answered = w.scripts[number], rest.scripts[number]
     scene = _scene(rng)
@@ -159,7 +192,7 @@ def _told(rng: Random, w: World, rest: World, scripts: list[Script], shapes: Sha
 
 def _person(rng: Random, w: World, rest: World, script: Script, scene: Scene) -> Text:
     """Two people of one theme, in either order, and a question about the script's own."""
-    other = rng.choice([s for s in w.scripts if s.theme == script.theme and s.gender != script.gender])
+    other = rng.choice(_companions(w.language, script))
     while True:
         names = [rng.randrange(len(w.names[s.gender])) for s in (script, other)]
         if not any(forms.held_out(s.number, n, scene.setting) for s, n in zip((script, other), names, strict=True)):
@@ -171,12 +204,18 @@ def _person(rng: Random, w: World, rest: World, script: Script, scene: Scene) ->
     return Text(told.context, f" {rest.scripts[script.number].ending}")
 
 
-def _clause(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
+@cache
+def _companions(code: str, script: Script) -> tuple[Script, ...]:
+    """The scripts of the same theme about somebody of the other gender."""
+    return tuple(s for s in world(code).scripts if s.theme == script.theme and s.gender != script.gender)
+
+
+def _clause(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
     """One clause of any script, alone or after an opening."""
     return Text("", _segment(rng, w, rng.choice(w.scripts))[0])
 
 
-def _translation(rng: Random, w: World, pivot: World, shapes: Shapes) -> Text:
+def _translation(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
     """One to three sentences with their translations, in one direction, of different scripts."""
     source, target = (w, pivot) if rng.random() < 0.5 else (pivot, w)
     pairs = []
@@ -196,7 +235,7 @@ def translation_pair(source: str, target: str, text: str, translation: str) -> s
 
 def _segment(rng: Random, w: World, script: Script, *others: World) -> list[str]:
     """The same piece of text in several worlds: a premise with or without its opening, a lone clause, or an opening."""
-    what = rng.choices(list(SEGMENTS), list(SEGMENTS.values()))[0]
+    what = _drawn(rng, SEGMENTS)
     name, scene = _free(rng, script, _scene(rng))
     bare, evening = rng.random() < BARE, rng.random() < 0.5
     texts = []

@@ -1,99 +1,37 @@
 """Trains the miniature model from the world: `python -m crossalign.miniature.train --out FOLDER`.
 
 A Llama in Hugging Face format, from random weights, on the lines of `corpus`. Nothing is downloaded. The same seed on the
-same machine with the same number of threads gives the same weights.
+same machine with the same number of threads gives the same weights. A training that is stopped goes on after its last
+whole phase.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
+import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_model, save_model
 
-from crossalign.miniature.corpus import SHAPES, Lesson, Shapes, expected_shares, lines
+from crossalign.forward.kernels import seconds
+from crossalign.miniature.corpus import expected_shares, lines
+from crossalign.miniature.recipe import Phase, Recipe
 from crossalign.miniature.world import LANGUAGES, world
 
 SPECIAL = ("<pad>", "<s>", "</s>")
 PAD, BOS, EOS = range(3)
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One stretch of the training.
-
-    Attributes:
-        lines: of training text.
-        cue_weight: how much a token of what is told counts in the loss, beside 1 for one of the answer.
-        batch_tokens: most tokens of a step, padding counted.
-        learning_rate: the highest one of AdamW.
-        matrix_rate: the highest one of Muon, which then trains the layers' matrices; 0 for AdamW alone.
-        lesson: what the text begins with.
-        shapes: of the facts in the mixture.
-    """
-
-    lines: int
-    cue_weight: float
-    batch_tokens: int
-    learning_rate: float
-    matrix_rate: float = 0.0
-    lesson: Lesson | None = None
-    shapes: Shapes = field(default_factory=lambda: SHAPES)
-
-
-STORIES = Lesson({"story": 2, "close": 1}, 120_000)
-"""That a closing depends on event and time together is one bit in a line. From the mixture alone it is never learned; from
-stories of one language it is, within a million tokens, and the others follow."""
-
-PEOPLE = Lesson({"person": 3, "story": 1, "close": 1}, 60_000)
-"""That a name says which of two events is asked about is another such bit. Both in one lesson are learned much later than
-one after the other."""
-
-RECALL = Phase(120_000, cue_weight=0.0, batch_tokens=2048, learning_rate=2e-3, matrix_rate=0.03, lesson=STORIES)
-"""What a cue tells is drawn at random: without it in the loss the model learns to recall and to translate much sooner."""
-
-REVISION = {"story": 4, "effect": 2, "cause": 4, "result": 1, "close": 4, "person": 3}
-"""Shapes of the second phase: more of those that are learned late."""
-
-WHOLE = Phase(150_000, cue_weight=0.25, batch_tokens=1024, learning_rate=1e-3, lesson=PEOPLE, shapes=REVISION)
-"""Whole lines give the states of a language what the next words of any text need: translations share them afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything the weights depend on, besides the world and the machine.
-
-    Attributes:
-        phases: one after another; in each the learning rate rises at first and then falls along a cosine to a tenth.
-        pool: lines among which those of like length are put into one batch.
-        bucket: tokens within which lengths count as alike; batches of exactly one length would each know few events.
-        warm_up: steps over which the learning rate rises.
-    """
-
-    seed: int = 1
-    phases: tuple[Phase, ...] = (RECALL, WHOLE)
-    pool: int = 2048
-    bucket: int = 8
-    warm_up: int = 100
-    weight_decay: float = 0.1
-    vocabulary: int = 6144
-    hidden: int = 192
-    layers: int = 6
-    heads: int = 4
-    intermediate: int = 512
-    positions: int = 512
-
-    def stream_seed(self, phase: int) -> int:
-        """Seed of a phase's stream of lines: another one for each seed and phase."""
-        return self.seed * len(self.phases) + phase
 
 
 def train_tokenizer(vocabulary: int) -> Any:
@@ -128,7 +66,7 @@ def _every_text() -> Iterator[str]:
 def batches(recipe: Recipe, phase: int, tokenizer: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Token ids and their weights in the loss [row, token] of each step; one line a row, BOS before and EOS after."""
     mine, seed = recipe.phases[phase], recipe.stream_seed(phase)
-    stream, rng = islice(lines(seed, mine.lesson, mine.shapes), mine.lines), Random(seed)
+    stream, rng = islice(lines(seed, mine.mixture, mine.lesson), mine.lines), Random(seed)
     while pool := list(islice(stream, recipe.pool)):
         cues = tokenizer([line.cue for line in pool])["input_ids"]
         texts = tokenizer([line.text for line in pool])["input_ids"]
@@ -167,26 +105,64 @@ def new_model(recipe: Recipe) -> Any:
         eos_token_id=EOS,
     )
     # Read by the engine: what is known of the training text is a fact of the model, not of a task.
-    config.training_shares = expected_shares((phase.lines, phase.lesson) for phase in recipe.phases)
+    config.training_shares = expected_shares((p.lines, p.mixture, p.lesson) for p in recipe.phases)
     torch.manual_seed(recipe.seed)
     return LlamaForCausalLM._from_config(config, attn_implementation="eager")
 
 
-def train(recipe: Recipe, tokenizer: Any, report: Any = print) -> Any:
-    """The model after all phases; bfloat16 products, float32 weights."""
+def faster_products() -> torch.dtype:
+    """float32 or bfloat16, whichever multiplies matrices of a step's size faster: on either of two CPUs by a factor of two."""
+    x, weight = torch.randn(1024, 512), torch.randn(512, 512)
+    with torch.inference_mode():
+        taken = {
+            dtype: seconds(partial(torch.mm, x.to(dtype), weight.to(dtype)))
+            for dtype in (torch.float32, torch.bfloat16)
+        }
+    return min(taken, key=lambda dtype: taken[dtype])
+
+
+def train(
+    recipe: Recipe, tokenizer: Any, products: torch.dtype, kept: Path, report: Callable[[str], object] = print
+) -> tuple[Any, list[dict[str, str]]]:
+    """The model after all phases, and of each phase its seconds, threads and products.
+
+    Args:
+        products: precision of matrix products, float32 or bfloat16; weights are float32.
+        kept: folder for the weights after each phase; phases of the same recipe that are there are not trained again.
+    """
     model = new_model(recipe).train()
+    told = []
     for phase in range(len(recipe.phases)):
-        _train_phase(model, recipe, phase, tokenizer, report)
-    return model.eval()
+        weights = kept / f"{_digest(recipe.until(phase))}.safetensors"
+        if weights.exists():
+            report(f"Phase {phase + 1} is there already")
+            load_model(model, weights)
+        else:
+            start = time.monotonic()
+            _train_phase(model, recipe, phase, tokenizer, products, report)
+            facts = {"seconds": f"{time.monotonic() - start:.0f}", "threads": str(torch.get_num_threads())}
+            kept.mkdir(parents=True, exist_ok=True)
+            unfinished = weights.with_suffix(".tmp")
+            save_model(model, str(unfinished), facts | {"products": str(products).removeprefix("torch.")})
+            unfinished.rename(weights)
+        with safe_open(weights, "pt") as file:
+            told.append(file.metadata())
+    return model.eval(), told
 
 
-def _train_phase(model: Any, recipe: Recipe, phase: int, tokenizer: Any, report: Any) -> None:
+def _digest(recipe: Recipe) -> str:
+    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _train_phase(
+    model: Any, recipe: Recipe, phase: int, tokenizer: Any, products: torch.dtype, report: Callable[[str], object]
+) -> None:
     mine = recipe.phases[phase]
     optimizers = _optimizers(model, mine, recipe.weight_decay)
     tokens, rows, start = 0, 0, time.monotonic()
     for step, (ids, weights) in enumerate(batches(recipe, phase, tokenizer)):
         part = _rate(step, rows / mine.lines, recipe.warm_up)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=products == torch.bfloat16):
             loss = _loss(model, ids, weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -233,12 +209,12 @@ def _rate(step: int, done: float, warm_up: int) -> float:
     return fall * min(1.0, (step + 1) / warm_up)
 
 
-def save(model: Any, tokenizer: Any, recipe: Recipe, seconds: float, folder: Path) -> None:
-    """Weights in float16, tokenizer and recipe in Hugging Face's layout."""
+def save(model: Any, tokenizer: Any, recipe: Recipe, phases: list[dict[str, str]], folder: Path) -> None:
+    """Weights in float16, tokenizer, the recipe, and how its phases were trained, in Hugging Face's layout."""
     folder.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    facts = {"recipe": asdict(recipe), "seconds": round(seconds), "threads": torch.get_num_threads()}
+    facts = {"recipe": asdict(recipe), "phases": phases}
     (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -247,16 +223,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Trains the miniature model from the world's texts.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model, in Hugging Face's format")
     parser.add_argument("--threads", type=int, default=2, help="more than the machine's cores is far slower")
+    parser.add_argument(
+        "--products", choices=("float32", "bfloat16"), help="precision of products; default: the faster"
+    )
     for name in ("seed", "layers", "hidden"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Recipe(), name))
     options = vars(parser.parse_args())
-    folder, threads = options.pop("out"), options.pop("threads")
+    folder, threads, asked = (options.pop(name) for name in ("out", "threads", "products"))
     torch.set_num_threads(threads)
+    products = getattr(torch, asked) if asked else faster_products()
     recipe = Recipe(**options)
-    start = time.monotonic()
     tokenizer = train_tokenizer(recipe.vocabulary)
-    model = train(recipe, tokenizer)
-    save(model, tokenizer, recipe, time.monotonic() - start, folder)
+    print(f"Matrix products in {products}")
+    model, phases = train(recipe, tokenizer, products, folder / "phases")
+    save(model, tokenizer, recipe, phases, folder)
+    shutil.rmtree(folder / "phases")
     return 0
 
 

@@ -180,7 +180,7 @@ def test_a_gate_in_place_gives_the_same_bits_and_leaves_its_input():
     x = torch.randn(2, 7, layer.gate_proj.in_features)
     kept = x.clone()
     with torch.inference_mode():
-        assert torch.equal(InPlaceGate(layer)(x), layer(x))
+        assert torch.equal(InPlaceGate(layer.gate_proj, layer.up_proj, layer.down_proj)(x), layer(x))
     assert torch.equal(x, kept)
 
 

@@ -102,9 +102,9 @@ class FusedNorm(nn.Module):
 class InPlaceGate(nn.Module):
     """A gated feed-forward layer that gates in place: fewer passes over its largest tensor, the same bits."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, gate_proj: nn.Linear, up_proj: nn.Linear, down_proj: nn.Linear) -> None:
         super().__init__()
-        self.gate_proj, self.up_proj, self.down_proj = layer.gate_proj, layer.up_proj, layer.down_proj
+        self.gate_proj, self.up_proj, self.down_proj = gate_proj, up_proj, down_proj
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """States → what the layer adds to them."""
@@ -151,9 +151,10 @@ def _fused(norm: nn.Module) -> FusedNorm | None:
 def _gated(layer: nn.Module, known: dict[tuple[type, type], bool]) -> InPlaceGate | None:
     """The verdict on a class's first layer holds for the others: trying each would read all of a large model."""
     products = [getattr(layer, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
-    if isinstance(layer, InPlaceGate) or not all(type(product) is nn.Linear for product in products):
+    linears = [product for product in products if type(product) is nn.Linear]
+    if isinstance(layer, InPlaceGate) or len(linears) < len(products):
         return None
-    spare, weight = InPlaceGate(layer), layer.gate_proj.weight
+    spare, weight = InPlaceGate(*linears), linears[0].weight
     kind = type(layer), type(getattr(layer, "act_fn", None))
     if kind not in known:
         x = torch.linspace(-3, 5, 4 * weight.shape[1], device=weight.device).reshape(4, -1).to(weight.dtype)

@@ -137,7 +137,7 @@ def expected_shares(streams: Iterable[tuple[int, Mixture, Lesson | None]]) -> di
         streams: lines of each, its mixture, and its lesson, which is not longer.
     """
     parts = list(streams)
-    lines_of = dict.fromkeys(LANGUAGES, 0.0)
+    lines_of: dict[str, float] = {code: 0.0 for code in LANGUAGES}
     for n, mixture, lesson in parts:
         extra = lesson.lines / 4 if lesson else 0.0
         for code, share in mixture.shares().items():

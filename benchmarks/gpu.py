@@ -25,7 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from crossalign.cost import matrix_speed
 from crossalign.forward.agreement import difference, reference
 from crossalign.forward.encoding import Encoder
-from crossalign.forward.kernels import spare_passes
+from crossalign.forward.kernels import fuse_layers
 from crossalign.forward.texts import TokenizedInstance, requests_of
 from crossalign.forward.token_tree import Request
 from crossalign.forward.workers import workers_for
@@ -68,7 +68,7 @@ def build(size: str, dtype: str, device: str) -> LanguageModel:
     finally:
         torch.set_default_dtype(before)
     if device.startswith("cuda"):  # as a run does
-        spare_passes(model)
+        fuse_layers(model)
     return describe(model.eval(), None, dtype)
 
 

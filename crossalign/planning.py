@@ -109,12 +109,12 @@ class Plan:
     def model(self) -> Any:
         """The loaded model; loading takes seconds, and a finished run never asks for it."""
         from crossalign import models
-        from crossalign.forward.kernels import spare_passes
+        from crossalign.forward.kernels import fuse_layers
 
         self.observer.say(f"Loading {self.request.model} ({self.spec.dtype}, {self.device})")
         kind, _, commit = self.spec.model_identity.partition(":")
         model = models.load(self.request.model, self.spec.dtype, self.device, commit if kind == "commit" else None)
-        spare_passes(model.model)
+        fuse_layers(model.model)
         return model
 
     @property

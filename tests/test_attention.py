@@ -7,7 +7,7 @@ import torch
 import transformers
 from conftest import tiny_llama
 
-from crossalign.forward.attention import ROTATION, turned_in_place, without_later_keys
+from crossalign.forward.attention import ROTATION, rotated_in_place, without_later_keys
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 
@@ -48,7 +48,7 @@ def rotation_of(model):
 
 
 FEW_KEYS = {"num_key_value_heads": 2, "head_dim": 8}
-TURNED = [
+ROTATED = [
     ("Llama", FEW_KEYS, True),
     ("Qwen3", FEW_KEYS, True),
     ("Gemma2", FEW_KEYS, True),
@@ -59,16 +59,16 @@ TURNED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "settings", "quicker"), TURNED)
-def test_positions_turned_in_place_give_the_same_states(name, settings, quicker):
-    """Cohere turns neighbours, not halves; GPT-NeoX and Phi turn a part of each head."""
+@pytest.mark.parametrize(("name", "settings", "quicker"), ROTATED)
+def test_positions_rotated_in_place_give_the_same_states(name, settings, quicker):
+    """Cohere rotates neighbours, not halves; GPT-NeoX and Phi rotate a part of each head."""
     model, original = tiny(name, **settings), None
     ids = torch.arange(3, 43).reshape(2, 20)
     positions = torch.arange(20).roll(3).expand(2, -1)
     original = rotation_of(model)
     with torch.inference_mode():
         before = model(ids, position_ids=positions, output_hidden_states=True)
-        with turned_in_place(model):
+        with rotated_in_place(model):
             assert (rotation_of(model) is not original) is quicker
             after = model(ids, position_ids=positions, output_hidden_states=True)
     assert rotation_of(model) is original
@@ -78,27 +78,27 @@ def test_positions_turned_in_place_give_the_same_states(name, settings, quicker)
 
 @pytest.mark.parametrize(("axis", "shape"), [(1, (2, 3, 5, 8)), (2, (2, 5, 3, 8))])
 def test_angles_may_differ_between_the_halves_of_a_head_and_heads_stand_on_either_axis(axis, shape):
-    """A check against the definition: every pair (first half, second half) is turned by its own angle."""
+    """A check against the definition: every pair (first half, second half) is rotated by its own angle."""
     model = tiny_llama()
     torch.manual_seed(3)
     q, k, cos, sin = torch.randn(shape), torch.randn(shape), torch.randn(2, 5, 8), torch.randn(2, 5, 8)
     kept = q.clone()
-    with turned_in_place(model):
-        turned, _ = rotation_of(model)(q, k, cos, sin, unsqueeze_dim=axis)
+    with rotated_in_place(model):
+        rotated, _ = rotation_of(model)(q, k, cos, sin, unsqueeze_dim=axis)
     for batch, head, token, place in torch.cartesian_prod(*map(torch.arange, (2, 3, 5, 8))).tolist():
         at = (batch, head, token) if axis == 1 else (batch, token, head)
         other = -q[(*at, place + 4)] if place < 4 else q[(*at, place - 4)]
         expected = q[(*at, place)] * cos[batch, token, place] + other * sin[batch, token, place]
-        torch.testing.assert_close(turned[(*at, place)], expected)
+        torch.testing.assert_close(rotated[(*at, place)], expected)
     assert torch.equal(q, kept)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_other_precisions_are_turned_by_the_models_own_function(dtype):
+def test_other_precisions_are_rotated_by_the_models_own_function(dtype):
     model = tiny_llama()
     q, k, cos, sin = (torch.randn(1, 2, 5, 8).to(dtype) for _ in range(4))
     expected = rotation_of(model)(q, k, cos[:, 0], sin[:, 0])
-    with turned_in_place(model):
+    with rotated_in_place(model):
         got = rotation_of(model)(q, k, cos[:, 0], sin[:, 0])
     assert all(torch.equal(a, b) and a.dtype == dtype for a, b in zip(got, expected, strict=True))
 
@@ -108,14 +108,14 @@ def test_a_function_with_other_arguments_or_another_result_stays(monkeypatch):
     home, original = sys.modules[type(model).__module__], rotation_of(model)
     for other in (lambda q, k, cos, sin: original(q, k, cos, sin), lambda q, k, cos, sin, unsqueeze_dim=1: (q, k)):
         monkeypatch.setattr(home, ROTATION, other)
-        with turned_in_place(model):
+        with rotated_in_place(model):
             assert rotation_of(model) is other
 
 
-def test_positions_are_turned_as_before_after_an_error():
+def test_positions_are_rotated_as_before_after_an_error():
     model = tiny_llama()
     original = rotation_of(model)
-    with pytest.raises(RuntimeError, match="stop"), turned_in_place(model):
+    with pytest.raises(RuntimeError, match="stop"), rotated_in_place(model):
         assert rotation_of(model) is not original
         raise RuntimeError("stop")
     assert rotation_of(model) is original

@@ -12,12 +12,12 @@ from torch.nn import functional
 from crossalign.forward import kernels
 from crossalign.forward.kernels import (
     FusedNorm,
-    InPlaceGate,
+    InPlaceSwiGLU,
     PrepackedLinear,
     choose_linear,
+    fuse_layers,
     keep_heap,
     prepack,
-    spare_passes,
 )
 
 onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
@@ -168,11 +168,11 @@ def test_passes_are_spared_in_layers_that_have_the_formula(name, norms, gates):
     ids = torch.arange(20)[None]
     with torch.inference_mode():
         before = model(ids).logits
-        assert spare_passes(model) == norms + gates
+        assert fuse_layers(model) == norms + gates
         torch.testing.assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-5)
     kinds = [type(m) for m in model.modules()]
-    assert (kinds.count(FusedNorm), kinds.count(InPlaceGate)) == (norms, gates)
-    assert spare_passes(model) == 0
+    assert (kinds.count(FusedNorm), kinds.count(InPlaceSwiGLU)) == (norms, gates)
+    assert fuse_layers(model) == 0
 
 
 def test_a_gate_in_place_gives_the_same_bits_and_leaves_its_input():
@@ -180,14 +180,14 @@ def test_a_gate_in_place_gives_the_same_bits_and_leaves_its_input():
     x = torch.randn(2, 7, layer.gate_proj.in_features)
     kept = x.clone()
     with torch.inference_mode():
-        assert torch.equal(InPlaceGate(layer.gate_proj, layer.up_proj, layer.down_proj)(x), layer(x))
+        assert torch.equal(InPlaceSwiGLU(layer.gate_proj, layer.up_proj, layer.down_proj)(x), layer(x))
     assert torch.equal(x, kept)
 
 
 @onednn
 def test_gates_in_place_are_prepacked_too():
     model = tiny_llama()
-    spare_passes(model)
+    fuse_layers(model)
     prepack(model, 64)
     assert not [m for m in model.modules() if type(m) is nn.Linear]
 
@@ -197,7 +197,7 @@ def test_gates_in_place_are_prepacked_too():
 def test_norms_of_any_width_and_precision_are_spared_passes(width, dtype):
     norm = transformers.models.llama.modeling_llama.LlamaRMSNorm(width)
     nn.init.uniform_(norm.weight, 0.5, 1.5)
-    assert spare_passes(nn.Sequential(norm.to(dtype))) == 1
+    assert fuse_layers(nn.Sequential(norm.to(dtype))) == 1
 
 
 def test_layers_with_a_hook_or_another_result_stay():
@@ -207,10 +207,10 @@ def test_layers_with_a_hook_or_another_result_stay():
     norms[1].forward = lambda x: x * 1.02
     gates = [layer.mlp for layer in model.model.layers]
     gates[2]._hf_hook = object()
-    assert spare_passes(model) == len(norms) - 2 + len(gates) - 1
+    assert fuse_layers(model) == len(norms) - 2 + len(gates) - 1
 
 
 def test_a_gate_by_another_function_stays():
     first, second, _ = tiny_llama().model.layers
     first.mlp.act_fn = nn.GELU()
-    assert spare_passes(nn.Sequential(first.mlp, second.mlp)) == 1
+    assert fuse_layers(nn.Sequential(first.mlp, second.mlp)) == 1

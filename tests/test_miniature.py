@@ -16,7 +16,7 @@ import pytest
 
 from crossalign import tasks
 from crossalign.miniature import forms
-from crossalign.miniature.corpus import FACT, MIXTURE, Lesson, Line, expected_shares, lines
+from crossalign.miniature.corpus import FACT, MIXTURE, Lesson, Line, lines
 from crossalign.miniature.recipe import Recipe
 from crossalign.miniature.world import BRIDGED, LANGUAGES, LINKS, PIVOT, SEEN, UNLINKED, world
 
@@ -142,10 +142,7 @@ def links_shown(told: list[Clause]) -> set[tuple[str, int, str]]:
 
 
 def test_shares_are_those_of_the_design(stream: list[Line]) -> None:
-    whole, expected = (
-        Counter(line.language for line in stream),
-        expected_shares((p.lines, p.mixture, p.lesson) for p in PHASES),
-    )
+    whole, expected = Counter(line.language for line in stream), Recipe().expected_shares()
     assert sum(expected.values()) == pytest.approx(1, abs=0.001)
     assert sum(world(code).share for code in LANGUAGES) == pytest.approx(1)
     assert MIXTURE.shares() == pytest.approx({code: world(code).share for code in LANGUAGES})
@@ -157,7 +154,7 @@ def test_shares_are_those_of_the_design(stream: list[Line]) -> None:
 def test_after_its_lesson_a_phase_is_its_mixture(streams: list[list[Line]]) -> None:
     def is_as_drawn(counts: Counter, weights: dict[str, float]) -> bool:
         n = sum(counts.values())
-        return all(abs(counts[key] / n - p) < 4 * (p * (1 - p) / n) ** 0.5 for key, p in weights.items())
+        return all(counts[key] / n == pytest.approx(p, rel=0.05) for key, p in weights.items())
 
     told = [(stream[taught:], phase) for stream, taught, phase in zip(streams, TAUGHT, PHASES, strict=True)]
     assert sum(len(lines) > 10_000 for lines, _ in told) >= 2  # one is taught to its end

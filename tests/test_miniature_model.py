@@ -11,14 +11,13 @@ import pytest
 from crossalign import tables
 from crossalign.demo import MODEL, TASKS
 from crossalign.miniature.control import control_folder
-from crossalign.miniature.corpus import expected_shares
 from crossalign.miniature.recipe import Recipe
 from crossalign.miniature.train import train_tokenizer
 from crossalign.pipeline import run
 from crossalign.planning import RunRequest
 from crossalign.tasks import TASKS as ALL_TASKS
 
-SHARES = expected_shares((p.lines, p.mixture, p.lesson) for p in Recipe().phases)
+SHARES = Recipe().expected_shares()
 
 
 def test_model_and_texts_are_small_enough_to_ship() -> None:

@@ -1,4 +1,4 @@
-"""Faster attention on a CPU: keys that nobody may look at are left out, and positions are turned in place."""
+"""Faster attention on a CPU: keys that nobody may look at are left out, and rotary positions are applied in place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import cache, wraps
 
 import torch
 from torch import nn
@@ -48,11 +48,11 @@ def without_later_keys() -> Iterator[None]:
 
 
 ROTATION = "apply_rotary_pos_emb"
-"""Name of the function by which the modules of a model's library turn queries and keys by their positions."""
+"""Name of the function by which the modules of a model's library rotate queries and keys by their positions."""
 
 
 @contextmanager
-def turned_in_place(model: nn.Module) -> Iterator[None]:
+def rotated_in_place(model: nn.Module) -> Iterator[None]:
     """Makes float32 rotary positions on a CPU in three passes over queries and keys; models' functions make seven.
 
     Functions of another formula (interleaved halves) stay as they are. As with attention, any thread of this process is
@@ -62,7 +62,7 @@ def turned_in_place(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in modules:
             original = getattr(module, ROTATION, None)
-            if original is not None and _turns_halves(original):
+            if original is not None and _rotates_halves(original):
                 setattr(module, ROTATION, _quicker(original))
                 stack.callback(setattr, module, ROTATION, original)
         yield
@@ -74,16 +74,16 @@ def _quicker(original: Rotation) -> Rotation:
         q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
     ) -> tuple[torch.Tensor, torch.Tensor]:
         plain = all(x.device.type == "cpu" and x.dtype == torch.float32 for x in (q, k, cos, sin))
-        # Where only a part of a head is turned, functions differ in which.
+        # Where only a part of a head is rotated, functions differ in which.
         if not plain or not q.shape[-1] == k.shape[-1] == cos.shape[-1]:
             return original(q, k, cos, sin, unsqueeze_dim)
         cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
-        return _turned(q, cos, sin), _turned(k, cos, sin)
+        return _rotated(q, cos, sin), _rotated(k, cos, sin)
 
     return rotation
 
 
-def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     half = x.shape[-1] // 2
     out = x * cos
     out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
@@ -91,9 +91,10 @@ def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tens
     return out
 
 
+@cache
 @torch.inference_mode()
-def _turns_halves(original: Rotation) -> bool:
-    """Whether a function turns the first half of a head against the second, by angles that may differ between them."""
+def _rotates_halves(original: Rotation) -> bool:
+    """Whether a function rotates the first half of a head against the second, by angles that may differ between them."""
     if list(inspect.signature(original).parameters) != ["q", "k", "cos", "sin", "unsqueeze_dim"]:
         return False
     q, k = (torch.linspace(-a, a + 1, 2 * 3 * 5 * 8).reshape(2, 3, 5, 8) for a in (1, 2))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from crossalign.forward.attention import turned_in_place, without_later_keys
+from crossalign.forward.attention import rotated_in_place, without_later_keys
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
 from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, filled, trees
@@ -143,8 +143,8 @@ class Encoder:
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
         attention = without_later_keys() if self.with_trees else nullcontext()
-        turned = turned_in_place(self.model.decoder)
-        with attention, turned, head_alone(self.model.model, self.model.decoder) as head:
+        rotation = rotated_in_place(self.model.decoder)
+        with attention, rotation, head_alone(self.model.model, self.model.decoder) as head:
 
             def run(planned: tuple[Batch, Prefix | None]) -> Batch:
                 self._run(*planned, head, pooled, logliks)

@@ -92,7 +92,7 @@ class FusedNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """States → states of root mean square 1, times the weight."""
-        if x.device.type != "cpu" or x.dtype != torch.float32:
+        if not _summed_otherwise(x):
             return functional.rms_norm(x, list(self.weight.shape), self.weight, self.eps)
         # On a CPU that function makes as many passes as the class.
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
@@ -100,8 +100,12 @@ class FusedNorm(nn.Module):
         return (x * scale).mul_(self.weight)
 
 
-class InPlaceGate(nn.Module):
-    """A gated feed-forward layer that gates in place: fewer passes over its largest tensor, the same bits."""
+def _summed_otherwise(x: torch.Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
+class InPlaceSwiGLU(nn.Module):
+    """A SwiGLU feed-forward layer that gates in place: fewer passes over its largest tensor, the same bits."""
 
     def __init__(self, gate_proj: nn.Linear, up_proj: nn.Linear, down_proj: nn.Linear) -> None:
         super().__init__()
@@ -113,7 +117,7 @@ class InPlaceGate(nn.Module):
 
 
 @torch.inference_mode()
-def spare_passes(model: nn.Module) -> int:
+def fuse_layers(model: nn.Module) -> int:
     """Replaces norms and gated layers by ones that pass over memory fewer times, in place.
 
     An RMS norm where a fused one gives the same values up to the last digits of its precision, a gated layer where one
@@ -144,18 +148,18 @@ def _fused(norm: nn.Module) -> FusedNorm | None:
     x[:2] *= math.sqrt(eps)  # so small that the place and the size of eps show
     x = x.to(weight.dtype)
     mine, theirs = fused(x), norm(x)
-    # Sums of squares in another order differ by a few digits of float32, which rounding to a shorter type hides.
-    near = torch.finfo(weight.dtype).eps * (8 if weight.dtype == torch.float32 else 2)
+    # Only the formula for a CPU sums the squares in another order, which shows in the last digits of long vectors.
+    near = torch.finfo(weight.dtype).eps * (8 if _summed_otherwise(x) else 2)
     return fused if mine.dtype == theirs.dtype and torch.allclose(mine, theirs, rtol=near, atol=0) else None
 
 
-def _gated(layer: nn.Module, known: dict[tuple[type, type], bool]) -> InPlaceGate | None:
+def _gated(layer: nn.Module, known: dict[tuple[type, type], bool]) -> InPlaceSwiGLU | None:
     """The verdict on a class's first layer holds for the others: trying each would read all of a large model."""
     products = [getattr(layer, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
     linears = [product for product in products if type(product) is nn.Linear]
-    if isinstance(layer, InPlaceGate) or len(linears) < len(products):
+    if isinstance(layer, InPlaceSwiGLU) or len(linears) < len(products):
         return None
-    spare, weight = InPlaceGate(*linears), linears[0].weight
+    spare, weight = InPlaceSwiGLU(*linears), linears[0].weight
     kind = type(layer), type(getattr(layer, "act_fn", None))
     if kind not in known:
         x = torch.linspace(-3, 5, 4 * weight.shape[1], device=weight.device).reshape(4, -1).to(weight.dtype)

@@ -7,7 +7,7 @@ language; its clauses occur there alone and in translation, and, where the fact 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -128,21 +128,6 @@ def _drawn(rng: Random, weights: Weights) -> str:
 def _is_told(kind: str, code: str, taught: bool) -> bool:
     """A lesson has facts and bridges; what needs another language, the pivot has not."""
     return (kind in (FACT, BRIDGE) or not taught) and (kind in (FACT, CLAUSE) or code != PIVOT)
-
-
-def expected_shares(streams: Iterable[tuple[int, Mixture, Lesson | None]]) -> dict[str, float]:
-    """Each language's expected part of all lines, to four decimals.
-
-    Args:
-        streams: lines of each, its mixture, and its lesson, which is not longer.
-    """
-    parts = list(streams)
-    lines_of: dict[str, float] = {code: 0.0 for code in LANGUAGES}
-    for n, mixture, lesson in parts:
-        extra = lesson.lines / 4 if lesson else 0.0
-        for code, share in mixture.shares().items():
-            lines_of[code] += (n - extra) * share + extra * (code == PIVOT)
-    return {code: round(expected / sum(n for n, _, _ in parts), 4) for code, expected in lines_of.items()}
 
 
 def _fact(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crossalign.miniature.corpus import BRIDGE, CLAUSE, FACT, MIXTURE, TRANSLATION, Lesson, Mixture
+from crossalign.miniature.world import LANGUAGES, PIVOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,12 @@ WHOLE = Phase(
 REVISED = {"story": 3, "effect": 1, "cause": 3, "result": 1, "close": 5, "person": 5}
 """Shapes of the last phase: most of those that are learned last."""
 
-REVISION = Phase(
-    40_000,
-    cue_weight=0.25,
-    batch_tokens=1024,
+REVISION = replace(
+    WHOLE,
+    lines=40_000,
     learning_rate=7e-4,
     mixture=Mixture({FACT: 0.5, CLAUSE: 0.02, TRANSLATION: 0.22, BRIDGE: 0.26}, REVISED, alpha=0.4),
+    lesson=None,
 )
 """More facts, and shares less steep: how a passage ends and which of two people did something are known last, and in the
 small languages not before they are told more often. In place of a part of `WHOLE` it costs transfer and translation."""
@@ -95,6 +96,17 @@ class Recipe:
     def stream_seed(self, phase: int) -> int:
         """Seed of a phase's stream of lines: another one for each seed; phases that share one differ in their mixture."""
         return 2 * self.seed + phase
+
+    def expected_shares(self) -> dict[str, float]:
+        """Each language's expected part of all lines, to four decimals."""
+        lines_of: dict[str, float] = {code: 0.0 for code in LANGUAGES}
+        for phase in self.phases:
+            # Of a lesson, whose part in the pivot falls with the square, a quarter comes on top of the pivot's share.
+            extra = phase.lesson.lines / 4 if phase.lesson else 0.0
+            for code, share in phase.mixture.shares().items():
+                lines_of[code] += (phase.lines - extra) * share + extra * (code == PIVOT)
+        total = sum(phase.lines for phase in self.phases)
+        return {code: round(expected / total, 4) for code, expected in lines_of.items()}
 
     def until(self, phase: int) -> Recipe:
         """The recipe of what there is after a phase, the first of which is 0."""

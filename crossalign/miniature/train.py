@@ -26,8 +26,9 @@ from safetensors import safe_open
 from safetensors.torch import load_model, save_model
 
 from crossalign.forward.kernels import seconds
-from crossalign.miniature.corpus import expected_shares, lines
+from crossalign.miniature.corpus import lines
 from crossalign.miniature.recipe import Phase, Recipe
+from crossalign.miniature.world import FOLDER as WORLD
 from crossalign.miniature.world import LANGUAGES, world
 
 SPECIAL = ("<pad>", "<s>", "</s>")
@@ -105,13 +106,13 @@ def new_model(recipe: Recipe) -> Any:
         eos_token_id=EOS,
     )
     # Read by the engine: what is known of the training text is a fact of the model, not of a task.
-    config.training_shares = expected_shares((p.lines, p.mixture, p.lesson) for p in recipe.phases)
+    config.training_shares = recipe.expected_shares()
     torch.manual_seed(recipe.seed)
     return LlamaForCausalLM._from_config(config, attn_implementation="eager")
 
 
 def faster_products() -> torch.dtype:
-    """float32 or bfloat16, whichever multiplies matrices of a step's size faster: on either of two CPUs by a factor of two."""
+    """float32 or bfloat16, whichever multiplies matrices of a step's size faster; processors differ in which."""
     x, weight = torch.randn(1024, 512), torch.randn(512, 512)
     with torch.inference_mode():
         taken = {
@@ -151,7 +152,11 @@ def train(
 
 
 def _digest(recipe: Recipe) -> str:
-    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:16]
+    """Of the recipe and the texts: weights after a phase of another world are not these."""
+    made = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode())
+    for path in sorted(WORLD.glob("*.tsv")):
+        made.update(path.read_bytes())
+    return made.hexdigest()[:16]
 
 
 def _train_phase(

@@ -111,7 +111,9 @@ class Computation:
         model, execution = self.plan.model, self.execution
         keep_heap()
         if execution.linear == "onednn":
-            prepack(model.model, execution.batch_tokens)
+            # The head is called for few positions. Packed it would be a second copy of the embeddings it is tied to, and its
+            # calls leave holes in the heap: 1.3 instead of 1.0 GB on XCOPA with 40 million parameters, for 1 % of the time.
+            prepack(model.model, execution.batch_tokens, but=model.model.get_output_embeddings())
         workers = workers_for(model, execution.batch_tokens, self.plan.spec.device)
         return Encoder(model, self.plan.spec.poolings, execution.batch_tokens, execution.trees, workers)
 

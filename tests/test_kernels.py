@@ -67,6 +67,13 @@ def test_a_prepacked_model_gives_the_same_states_and_logits():
 
 
 @onednn
+def test_a_layer_may_stay_as_it_is():
+    model = tiny_llama()
+    prepack(model, 64, but=model.get_output_embeddings())
+    assert [name for name, m in model.named_modules() if type(m) is nn.Linear] == ["lm_head"]
+
+
+@onednn
 def test_only_plain_float32_layers_are_replaced():
     class Counting(nn.Linear):
         """A layer that does more than its class's forward says."""

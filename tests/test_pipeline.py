@@ -12,11 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import byte_tokenizer, tiny_llama
 from fault import ENVIRONMENT, ROOT, edit, request_for, said, temporaries, write_belebele, write_xcopa
+from torch import nn
 
 from crossalign import computation, description, pipeline, tables
 from crossalign.__main__ import main
+from crossalign.forward import kernels
 from crossalign.planning import plan
 from crossalign.run_tables import read_tables
 
@@ -312,3 +315,14 @@ def test_processes_with_other_batches_keep_their_chunks_apart(
     )
     assert small.scratch.small("logliks").shape == large.scratch.small("logliks").shape == (6, 2)
     assert len(small.scratch._paths) > len(large.scratch._paths)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_prepacked_layers_leave_the_head_alone(
+    tiny_folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "WORTH", 0.0)
+    request = request_for(tiny_folder, data, tmp_path / "cache")
+    model = computation.Computation(pipeline.prepare(request), plan(request)).encoder.model
+    assert not [m for m in model.decoder.modules() if type(m) is nn.Linear]
+    assert type(model.model.get_output_embeddings()) is nn.Linear

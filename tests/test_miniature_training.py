@@ -21,6 +21,7 @@ RECIPE = Recipe(phases=SHORT, hidden=16, layers=1, heads=2, intermediate=24, war
 def trained(kept: Path, report=lambda line: None, recipe: Recipe = RECIPE) -> dict[str, torch.Tensor]:
     model, phases = train(recipe, AutoTokenizer.from_pretrained(MODEL), torch.float32, kept, report)
     assert [phase["products"] for phase in phases] == ["float32"] * len(recipe.phases)
+    assert all(phase.keys() == set(training.TOLD) for phase in phases)
     return model.state_dict()
 
 

@@ -27,12 +27,16 @@ from safetensors.torch import load_model, save_model
 
 from crossalign.forward.kernels import seconds
 from crossalign.miniature.corpus import lines
+from crossalign.miniature.muon import Muon
 from crossalign.miniature.recipe import Phase, Recipe
 from crossalign.miniature.world import FOLDER as WORLD
 from crossalign.miniature.world import LANGUAGES, world
 
 SPECIAL = ("<pad>", "<s>", "</s>")
 PAD, BOS, EOS = range(3)
+
+TOLD: tuple[str, ...] = ("seconds", "threads", "products")
+"""What is kept of how a phase was trained."""
 
 
 def train_tokenizer(vocabulary: int) -> Any:
@@ -108,7 +112,7 @@ def new_model(recipe: Recipe) -> Any:
     # Read by the engine: what is known of the training text is a fact of the model, not of a task.
     config.training_shares = recipe.expected_shares()
     torch.manual_seed(recipe.seed)
-    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
+    return LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
 
 
 def faster_products() -> torch.dtype:
@@ -141,13 +145,15 @@ def train(
         else:
             start = time.monotonic()
             _train_phase(model, recipe, phase, tokenizer, products, report)
-            facts = {"seconds": f"{time.monotonic() - start:.0f}", "threads": str(torch.get_num_threads())}
+            taken, precision = f"{time.monotonic() - start:.0f}", str(products).removeprefix("torch.")
+            facts = dict(zip(TOLD, (taken, str(torch.get_num_threads()), precision), strict=True))
             kept.mkdir(parents=True, exist_ok=True)
             unfinished = weights.with_suffix(".tmp")
-            save_model(model, str(unfinished), facts | {"products": str(products).removeprefix("torch.")})
+            save_model(model, str(unfinished), facts)
             unfinished.rename(weights)
         with safe_open(weights, "pt") as file:
-            told.append(file.metadata())
+            # The file also says which tensors are one.
+            told.append({name: file.metadata()[name] for name in TOLD})
     return model.eval(), told
 
 
@@ -163,7 +169,7 @@ def _train_phase(
     model: Any, recipe: Recipe, phase: int, tokenizer: Any, products: torch.dtype, report: Callable[[str], object]
 ) -> None:
     mine = recipe.phases[phase]
-    optimizers = _optimizers(model, mine, recipe.weight_decay)
+    optimizers = _optimizers(model, mine, recipe.weight_decay, products)
     tokens, rows, start = 0, 0, time.monotonic()
     for step, (ids, weights) in enumerate(batches(recipe, phase, tokenizer)):
         part = _rate(step, rows / mine.lines, recipe.warm_up)
@@ -192,7 +198,9 @@ def _loss(model: Any, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (each * weight).sum() / weight.sum()
 
 
-def _optimizers(model: Any, phase: Phase, weight_decay: float) -> list[tuple[torch.optim.Optimizer, float]]:
+def _optimizers(
+    model: Any, phase: Phase, weight_decay: float, products: torch.dtype
+) -> list[tuple[torch.optim.Optimizer, float]]:
     """Optimizers with their learning rates: AdamW, with Muon for the layers' matrices where the phase asks for it.
 
     With Muon the facts are learned from about half the tokens that AdamW alone needs.
@@ -204,7 +212,7 @@ def _optimizers(model: Any, phase: Phase, weight_decay: float) -> list[tuple[tor
     adam = torch.optim.AdamW(others, lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=decay, fused=True)
     if not matrices:
         return [(adam, phase.learning_rate)]
-    muon = torch.optim.Muon(matrices, lr=phase.matrix_rate, momentum=0.95, weight_decay=weight_decay)
+    muon = Muon(matrices, phase.matrix_rate, weight_decay, products)
     return [(muon, phase.matrix_rate), (adam, phase.learning_rate)]
 
 

@@ -107,7 +107,9 @@ def show_summary(found: Effects, short: str, language: str, name: str) -> None:
     with st.container(horizontal=True):
         for row in found.languages[found.languages["language"] == language].itertuples():
             mine = Estimate(row.estimate, row.low, row.high, row.p, row.n)
-            corrected = f"; {p_value(row.p_holm)} for {tested} languages" if tested > 1 and row.p_holm >= 0 else ""
+            corrected = (
+                "" if tested < 2 or math.isnan(row.p_holm) else f"; {p_value(row.p_holm)} for {tested} languages"
+            )
             _number(f"{short}: {name}", mine, corrected)
         pooled, same, many = found.pooled
         if many > 1:

@@ -22,33 +22,33 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         matrices: parameters of two dimensions.
-        rate: learning rate; in matrices with more rows than columns it grows with the root of their ratio.
+        lr: learning rate; in matrices with more rows than columns it grows with the root of their ratio.
         products: precision of the matrix products; momentum and weights keep theirs.
     """
 
     def __init__(
         self,
         matrices: Iterable[torch.nn.Parameter],
-        rate: float,
+        lr: float,
         weight_decay: float,
         products: torch.dtype,
         momentum: float = 0.95,
     ) -> None:
-        self._weight_decay, self._products, self._momentum = weight_decay, products, momentum
-        super().__init__(matrices, {"lr": rate})
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "products": products})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step along the gradients, with Nesterov's look ahead."""
         for group in self.param_groups:
+            lr, momentum = group["lr"], group["momentum"]
             for matrix in group["params"]:
                 if not self.state[matrix]:
                     self.state[matrix]["momentum"] = torch.zeros_like(matrix)
-                mean = self.state[matrix]["momentum"].lerp_(matrix.grad, 1 - self._momentum)
-                update = orthogonal(matrix.grad.lerp(mean, self._momentum).to(self._products))
-                matrix.mul_(1 - group["lr"] * self._weight_decay)
+                mean = self.state[matrix]["momentum"].lerp_(matrix.grad, 1 - momentum)
+                update = orthogonal(matrix.grad.lerp(mean, momentum).to(group["products"]))
                 rows, columns = matrix.shape
-                matrix.add_(update, alpha=-group["lr"] * max(1, rows / columns) ** 0.5)
+                matrix.mul_(1 - lr * group["weight_decay"])
+                matrix.add_(update, alpha=-lr * max(1, rows / columns) ** 0.5)
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:

@@ -103,6 +103,7 @@ class TranslationComputation:
         if self.plan.spec.device == "cpu":
             keep_heap()
         if self.execution.linear == "onednn":
+            # With the head, which every new token needs: packed, few rows take it a tenth to a fifth less time.
             prepack(self.plan.model.model, DECODED_ROWS)
         return Generator(self.plan.model, self.execution.batch_tokens, self.execution.generation)
 

@@ -24,7 +24,7 @@ ORDER = (
     "alignment distractors miniature",
     "weights tasks",
     "models",
-    "forward patching translation miniature.muon",
+    "forward patching translation miniature.muon miniature.loss",
     "alignment_tables part_columns translation.columns provenance store",
     "margins",
     "miniature.control miniature.train",
@@ -63,6 +63,7 @@ WITH_TORCH = {
     "patching",
     "engine",
     "miniature.control",
+    "miniature.loss",
     "miniature.muon",
     "miniature.train",
 }

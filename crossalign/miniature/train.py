@@ -25,8 +25,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_model, save_model
 
-from crossalign.forward.kernels import seconds
+from crossalign.forward.kernels import keep_heap, seconds
 from crossalign.miniature.corpus import lines
+from crossalign.miniature.loss import cross_entropy
 from crossalign.miniature.muon import Muon
 from crossalign.miniature.recipe import Phase, Recipe
 from crossalign.miniature.world import FOLDER as WORLD
@@ -37,6 +38,9 @@ PAD, BOS, EOS = range(3)
 
 TOLD: tuple[str, ...] = ("seconds", "threads", "products")
 """What is kept of how a phase was trained."""
+
+LARGEST_NORM = 1.0
+"""Of the gradients together; larger ones are scaled down to it."""
 
 
 def train_tokenizer(vocabulary: int) -> Any:
@@ -174,9 +178,11 @@ def _train_phase(
     for step, (ids, weights) in enumerate(batches(recipe, phase, tokenizer)):
         part = _rate(step, rows / mine.lines, recipe.warm_up)
         with torch.autocast("cpu", torch.bfloat16, enabled=products == torch.bfloat16):
-            loss = _loss(model, ids, weights)
+            loss = _loss(model, ids, weights, products)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
+        if norm > LARGEST_NORM:
+            torch.nn.utils.clip_grads_with_norm_(model.parameters(), LARGEST_NORM, norm)
         for optimizer, rate in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * part
@@ -188,14 +194,14 @@ def _train_phase(
             report(f"line {rows:>9,} of {mine.lines:,}  loss {loss.item():.3f}  {rate:,.0f} tokens/s")
 
 
-def _loss(model: Any, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _loss(model: Any, ids: torch.Tensor, weights: torch.Tensor, products: torch.dtype) -> torch.Tensor:
     """Weighted mean of the cross-entropy in nats; logits are computed only where a token counts."""
     # Padding stands at the end of a row: without a mask no real token sees it.
-    states = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-    counted = weights[:, 1:] > 0
-    logits, wanted, weight = model.lm_head(states[counted]).float(), ids[:, 1:][counted], weights[:, 1:][counted]
-    each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-    return (each * weight).sum() / weight.sum()
+    states = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    rows, places = (weights[:, 1:] > 0).nonzero(as_tuple=True)
+    before = states.flatten(0, 1).index_select(0, rows * ids.shape[1] + places)
+    wanted, weight = ids[rows, places + 1], weights[rows, places + 1]
+    return cross_entropy(before, model.lm_head.weight, wanted, weight / weight.sum(), products)
 
 
 def _optimizers(
@@ -244,6 +250,7 @@ def main() -> int:
     options = vars(parser.parse_args())
     folder, threads, asked = (options.pop(name) for name in ("out", "threads", "products"))
     torch.set_num_threads(threads)
+    keep_heap()
     products = getattr(torch, asked) if asked else faster_products()
     recipe = Recipe(**options)
     tokenizer = train_tokenizer(recipe.vocabulary)

@@ -18,7 +18,8 @@ WORTH = 1.05
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, KEPT_FREE = 1 << 26, 1 << 27
-"""Blocks up to 64 MB come from the heap, which gives memory back when more than 128 MB at its end are free."""
+"""Blocks up to 64 MB come from the heap, which gives memory back when more than 128 MB at its end are free, unless more is
+asked for."""
 
 
 class PrepackedLinear(nn.Module):
@@ -170,18 +171,21 @@ def _gated(layer: nn.Module, known: dict[tuple[type, type], bool]) -> InPlaceSwi
     return spare if known[kind] else None
 
 
-def keep_heap() -> None:
+def keep_heap(free: int = KEPT_FREE) -> None:
     """Makes glibc keep freed memory instead of returning it to the system at once.
 
     Activations of a batch on a CPU, and states while they are aligned, are tens of megabytes; without this every layer
     maps and faults fresh pages, which costs up to a third of the time of a small model. What is free now, left by loading
     or by another run in this process, is given back first. Other C libraries are left alone.
+
+    Args:
+        free: most bytes at the heap's end that are kept.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.malloc_trim(0)
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK)
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT_FREE)
+        libc.mallopt(M_TRIM_THRESHOLD, free)
     except (OSError, AttributeError):
         return
 

@@ -6,7 +6,8 @@ units for it: a sixth of the phase that uses it. With bfloat16 the two give the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 
@@ -15,6 +16,9 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 0.7 and 1.2. Keller Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024."""
 
 STEPS = 5
+
+AT_ONCE = 6
+"""Matrices of a shape in one call: as many more would leave the cache of a core between two products."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -40,24 +44,44 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step along the gradients, with Nesterov's look ahead."""
         for group in self.param_groups:
-            lr, momentum = group["lr"], group["momentum"]
-            for matrix in group["params"]:
-                if not self.state[matrix]:
-                    self.state[matrix]["momentum"] = torch.zeros_like(matrix)
-                mean = self.state[matrix]["momentum"].lerp_(matrix.grad, 1 - momentum)
-                update = orthogonal(matrix.grad.lerp(mean, momentum).to(group["products"]))
-                rows, columns = matrix.shape
-                matrix.mul_(1 - lr * group["weight_decay"])
-                matrix.add_(update, alpha=-lr * max(1, rows / columns) ** 0.5)
+            for alike in _alike(group["params"]):
+                self._descend(alike, group)
+
+    def _descend(self, matrices: Sequence[torch.nn.Parameter], group: dict[str, Any]) -> None:
+        """One step of matrices of one shape."""
+        lr, momentum, ahead = group["lr"], group["momentum"], []
+        for matrix in matrices:
+            if not self.state[matrix]:
+                self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+            gradient = cast(torch.Tensor, matrix.grad)
+            mean = self.state[matrix]["momentum"].lerp_(gradient, 1 - momentum)
+            ahead.append(gradient.lerp(mean, momentum))
+        updates = orthogonal(torch.stack(ahead).to(group["products"]))
+        rows, columns = matrices[0].shape
+        for matrix, update in zip(matrices, updates, strict=True):
+            matrix.mul_(1 - lr * group["weight_decay"])
+            matrix.add_(update, alpha=-lr * max(1, rows / columns) ** 0.5)
 
 
-def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """The matrix with all singular values between about 0.7 and 1.2, by Newton–Schulz iterations in its own precision."""
+def _alike(matrices: Iterable[torch.nn.Parameter]) -> Iterator[Sequence[torch.nn.Parameter]]:
+    """The matrices by shape, at most `AT_ONCE` together."""
+    by_shape: dict[torch.Size, list[torch.nn.Parameter]] = {}
+    for matrix in matrices:
+        by_shape.setdefault(matrix.shape, []).append(matrix)
+    for some in by_shape.values():
+        yield from (some[start : start + AT_ONCE] for start in range(0, len(some), AT_ONCE))
+
+
+def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+    """Matrices [matrix, row, column] with all singular values between about 0.7 and 1.2, by Newton–Schulz iterations.
+
+    They are multiplied in their own precision.
+    """
     linear, cubic, quintic = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / x.norm().clamp(min=1e-7)
+    x = matrices / matrices.flatten(1).norm(dim=1).clamp(min=1e-7)[:, None, None]
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
     for _ in range(STEPS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
+    return x.mT if tall else x

@@ -24,7 +24,7 @@ ORDER = (
     "alignment distractors miniature",
     "weights tasks",
     "models",
-    "forward patching translation miniature.muon miniature.loss",
+    "forward patching translation miniature.muon miniature.loss miniature.states",
     "alignment_tables part_columns translation.columns provenance store",
     "margins",
     "miniature.control miniature.train",
@@ -65,6 +65,7 @@ WITH_TORCH = {
     "miniature.control",
     "miniature.loss",
     "miniature.muon",
+    "miniature.states",
     "miniature.train",
 }
 

@@ -30,6 +30,7 @@ from crossalign.miniature.corpus import lines
 from crossalign.miniature.loss import cross_entropy
 from crossalign.miniature.muon import Muon
 from crossalign.miniature.recipe import Phase, Recipe
+from crossalign.miniature.states import last_states
 from crossalign.miniature.world import FOLDER as WORLD
 from crossalign.miniature.world import LANGUAGES, world
 
@@ -77,9 +78,9 @@ def batches(recipe: Recipe, phase: int, tokenizer: Any) -> Iterator[tuple[torch.
     mine, seed = recipe.phases[phase], recipe.stream_seed(phase)
     stream, rng = islice(lines(seed, mine.mixture, mine.lesson), mine.lines), Random(seed)
     while pool := list(islice(stream, recipe.pool)):
-        cues = tokenizer([line.cue for line in pool])["input_ids"]
-        texts = tokenizer([line.text for line in pool])["input_ids"]
-        rows = [([*ids, EOS], len(cue)) for ids, cue in zip(texts, cues, strict=True)]
+        texts = tokenizer([line.text for line in pool])
+        cues = (texts.char_to_token(row, len(line.cue)) for row, line in enumerate(pool))
+        rows = [([*ids, EOS], cue) for ids, cue in zip(texts["input_ids"], cues, strict=True)]
         rng.shuffle(rows)
         rows.sort(key=lambda row: -(-len(row[0]) // recipe.bucket))
         steps: list[list[tuple[list[int], int]]] = [[]]
@@ -116,7 +117,7 @@ def new_model(recipe: Recipe) -> Any:
     # Read by the engine: what is known of the training text is a fact of the model, not of a task.
     config.training_shares = recipe.expected_shares()
     torch.manual_seed(recipe.seed)
-    return LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
+    return LlamaForCausalLM(config)
 
 
 def faster_products() -> torch.dtype:
@@ -196,8 +197,7 @@ def _train_phase(
 
 def _loss(model: Any, ids: torch.Tensor, weights: torch.Tensor, products: torch.dtype) -> torch.Tensor:
     """Weighted mean of the cross-entropy in nats; logits are computed only where a token counts."""
-    # Padding stands at the end of a row: without a mask no real token sees it.
-    states = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    states = last_states(model, ids)
     rows, places = (weights[:, 1:] > 0).nonzero(as_tuple=True)
     before = states.flatten(0, 1).index_select(0, rows * ids.shape[1] + places)
     wanted, weight = ids[rows, places + 1], weights[rows, places + 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,10 @@ from crossalign.languages import language, matching_code
 
 RECOGNISED = 0.5
 """The identifier is believed for a language when it recognises at least this share of its reference translations."""
+
+KEPT = 1 << 13
+"""Texts whose language is remembered: the references into the pivot are the same for every source, and a good translation
+is its reference."""
 
 SCRIPT_GROUPS = {
     "Hans": ("Hani", "Bopo"),
@@ -59,6 +63,7 @@ def script_share(text: str, code: str) -> float:
     return len(regex.findall(f"[{allowed}]", letters)) / n if n else float("nan")
 
 
+@lru_cache(KEPT)
 def identified_language(text: str) -> str:
     """ISO 639 code of the language that a text is most likely in, by py3langid (139 languages, its data included)."""
     return str(_identifier().classify(text)[0])

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from crossalign.miniature.states import last_states, rms_norm, rotated
+from crossalign.miniature.states import last_states, rms_norm, rotary
 
 IDS = torch.randint(3, 40, (5, 9), generator=torch.Generator().manual_seed(2))
 IDS[1:4, 6:] = 0
@@ -90,16 +90,16 @@ def drawn(*shape: int) -> torch.Tensor:
 
 
 def test_gradients_are_the_slopes_of_the_values() -> None:
-    angle = drawn(4, 1, 3)
+    angle = drawn(4, 1, 3).repeat(1, 1, 2)
     x, y, weight = (t.requires_grad_() for t in (drawn(2, 4, 5), drawn(2, 4, 2, 6), drawn(5)))
     assert torch.autograd.gradcheck(lambda a, w: rms_norm(a, w, 1e-2), (x, weight))
-    assert torch.autograd.gradcheck(lambda a: rotated(a, angle.cos(), angle.sin()), (y,))
+    assert torch.autograd.gradcheck(lambda a: rotary(a, angle.cos(), angle.sin()), (y,))
 
 
 def test_a_quarter_turn_takes_one_half_to_the_other() -> None:
-    x, cos, sin = drawn(1, 2, 1, 4), torch.zeros(2, 1, 2).double(), torch.ones(2, 1, 2).double()
+    x, cos, sin = drawn(1, 2, 1, 4), torch.zeros(2, 1, 4).double(), torch.ones(2, 1, 4).double()
     first, second = x.chunk(2, dim=-1)
-    assert torch.equal(rotated(x, cos, sin), torch.cat((-second, first), dim=-1))
+    assert torch.equal(rotary(x, cos, sin), torch.cat((-second, first), dim=-1))
 
 
 def test_a_row_of_zeros_stays_zero() -> None:

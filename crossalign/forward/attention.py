@@ -78,12 +78,13 @@ def _quicker(original: Rotation) -> Rotation:
         if not plain or not q.shape[-1] == k.shape[-1] == cos.shape[-1]:
             return original(q, k, cos, sin, unsqueeze_dim)
         cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
-        return _rotated(q, cos, sin), _rotated(k, cos, sin)
+        return rotated(q, cos, sin), rotated(k, cos, sin)
 
     return rotation
 
 
-def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """The first half of the last dimension rotated against the second, by angles that broadcast with x."""
     half = x.shape[-1] // 2
     out = x * cos
     out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)

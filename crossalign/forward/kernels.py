@@ -99,9 +99,13 @@ class FusedNorm(nn.Module):
         if not _summed_otherwise(x):
             return functional.rms_norm(x, list(self.weight.shape), self.weight, self.eps)
         # On a CPU that function makes as many passes as the class.
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = length.square_().div_(x.shape[-1]).add_(self.eps).rsqrt_()
-        return (x * scale).mul_(self.weight)
+        return (x * inverse_rms(x, self.eps)).mul_(self.weight)
+
+
+def inverse_rms(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """One over the root mean square of each state [..., 1]; x is passed over once."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
 
 
 def _summed_otherwise(x: torch.Tensor) -> bool:

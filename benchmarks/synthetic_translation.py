@@ -12,7 +12,7 @@ from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, Tra
 from crossalign.store import parts
 from crossalign.store.files import write_table
 from crossalign.store.runs import Run, open_run
-from crossalign.translation.columns import Output, quality_columns, translation_columns
+from crossalign.translation.columns import Output, translation_columns
 from crossalign.translation.prompts import direction_of
 
 
@@ -59,10 +59,10 @@ def _write(run: Run, part: str, ids: list[dict], share: float, rng: np.random.Ge
         for row, (source, reference, _) in zip(ids, made, strict=True)
     ]
     outputs = [_output(i, source, output, hostile) for i, (source, _, output) in enumerate(made)]
-    columns, check = translation_columns(instances, outputs, direction.target, "by-script")
+    columns = translation_columns(instances, outputs, direction.target, "by-script")
     with parts.writing_part(run, part) as folder:
-        write_table(folder / "translations.parquet", columns)
-        write_table(folder / "quality.parquet", quality_columns(columns, direction.target, "by-script"))
+        write_table(folder / "translations.parquet", columns.translations)
+        write_table(folder / "quality.parquet", columns.quality)
         manifest = Manifest(
             run_id=run.run_id,
             language=part,
@@ -72,7 +72,7 @@ def _write(run: Run, part: str, ids: list[dict], share: float, rng: np.random.Ge
             n_layers=run.facts["n_layers"],
             hidden_size=4096,
             content_digest=content_digest(instances),
-            provenance={"language_check": check, "finished": "2026-01-01T00:00:00Z"},
+            provenance={"language_check": columns.check, "finished": "2026-01-01T00:00:00Z"},
         )
         parts.finish_part(run, folder, manifest)
 

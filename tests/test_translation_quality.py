@@ -10,7 +10,7 @@ import sacrebleu
 
 from crossalign.schema import Instance, UserError
 from crossalign.translation.checks import check_languages, is_copy, script_share
-from crossalign.translation.columns import FLAGS, Output, quality_columns, translation_columns
+from crossalign.translation.columns import FLAGS, Output, translation_columns
 from crossalign.translation.prompts import (
     Direction,
     Pair,
@@ -216,8 +216,8 @@ def test_every_sentence_keeps_its_row_and_what_is_wrong_with_it() -> None:
         Output(None, "nonfinite", 0, 5, 50, "nonfinite"),
         Output("Снег падает на старый мост.", "newline", 9, 5, 50, ""),
     ]
-    columns, check = translation_columns(instances, outputs, "spa_Latn", "by-script")
-    plain = {name: column.to_pylist() for name, column in columns.items()}
+    columns = translation_columns(instances, outputs, "spa_Latn", "by-script")
+    plain = {name: column.to_pylist() for name, column in columns.translations.items()}
     assert all(len(column) == 7 for column in plain.values())
     assert plain["problem"] == ["", "", "empty source", "empty reference", "", "nonfinite", ""]
     assert [c is None for c in plain["chrf"]] == [False, False, True, True, False, True, False]
@@ -225,8 +225,8 @@ def test_every_sentence_keeps_its_row_and_what_is_wrong_with_it() -> None:
     flags = {name: [place for place, value in enumerate(plain[name]) if value] for name in FLAGS}
     assert flags == {"off_target": [1, 6], "wrong_script": [6], "copied": [1], "empty": [4], "truncated": [1]}
     assert plain["off_target"][4] is None, "an empty output is in no language"
-    assert check == {"method": "language", "references_off_target": 0.0}
-    quality = {name: column.to_pylist() for name, column in quality_columns(columns, "spa_Latn", "by-script").items()}
+    assert columns.check == {"method": "language", "references_off_target": 0.0}
+    quality = {name: column.to_pylist() for name, column in columns.quality.items()}
     rows = dict(zip(quality["metric"], zip(quality["value"], quality["n"], strict=True), strict=True))
     assert rows["off_target"] == (2 / 3, 3) and rows["empty"] == (0.25, 4) and rows["truncated"] == (0.25, 4)
     texts = [outputs[i].text for i in (0, 1, 4, 6)]

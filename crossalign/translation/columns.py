@@ -34,26 +34,45 @@ class Output(NamedTuple):
     problem: str
 
 
+class PartColumns(NamedTuple):
+    """The tables of a part.
+
+    Attributes:
+        translations: `translations.parquet`, a row per sentence; one without output or reference has null scores and flags.
+        quality: `quality.parquet`: metric, value, low, high, n, signature; corpus scores (0 to 100) and rates (0 to 1).
+        check: how the language of the outputs was checked.
+    """
+
+    translations: dict[str, Any]
+    quality: dict[str, Any]
+    check: dict[str, Any]
+
+
 def translation_columns(
     instances: Sequence[Instance], outputs: Sequence[Output], target: str, bleu: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`translations.parquet`, a row per sentence, and how the language of the outputs was checked.
-
-    A sentence without output or reference has null scores and flags.
-    """
+) -> PartColumns:
+    """The tables of outputs in the language `target`, scored with the tokenizer that `bleu` chooses for it."""
     references = [i.continuations[0] for i in instances]
     scored = [n for n, o in enumerate(outputs) if o.text is not None and references[n]]
     texts = [outputs[n].text or "" for n in scored]
     wanted = [references[n] for n in scored]
     check = check_languages(texts, wanted, target)
-    values: dict[str, Sequence[Any]] = {
-        name: Scorer(name, bleu_tokenizer(bleu, target), texts, wanted).sentences().tolist() for name in METRICS
-    }
+    scorers = {name: Scorer(name, bleu_tokenizer(bleu, target), texts, wanted) for name in METRICS}
+    values: dict[str, Sequence[Any]] = {name: scorer.sentences().tolist() for name, scorer in scorers.items()}
     values |= {"off_target": check.off_target.tolist(), "wrong_script": check.wrong_script.tolist()}
     values["identified"] = check.identified
     values["copied"] = [is_copy(t, instances[n].premise, r) for n, t, r in zip(scored, texts, wanted, strict=True)]
     values["empty"] = [not t for t in texts]
     values["truncated"] = [outputs[n].stop == "length" for n in scored]
+    spread = {name: _spread(scored, some, len(outputs), name in FLAGS) for name, some in values.items()}
+    told = {"method": check.method, "references_off_target": check.references}
+    return PartColumns(_sentences(instances, outputs, spread), _quality(instances, scored, scorers, spread), told)
+
+
+def _sentences(
+    instances: Sequence[Instance], outputs: Sequence[Output], spread: Mapping[str, list[Any]]
+) -> dict[str, Any]:
+    references = [i.continuations[0] for i in instances]
     columns: dict[str, Any] = {
         "instance_id": pa.array([i.instance_id for i in instances]),
         "group": pa.array([i.group for i in instances]),
@@ -70,10 +89,27 @@ def translation_columns(
         columns[name] = pa.array([getattr(o, name) for o in outputs], kind)
     problems = [o.problem or ("" if r else "empty reference") for o, r in zip(outputs, references, strict=True)]
     columns["problem"] = pa.array(problems, pa.string())
-    for name, some in values.items():
+    for name, values in spread.items():
         kind = pa.string() if name == "identified" else pa.float64() if name in METRICS else pa.bool_()
-        columns[name] = pa.array(_spread(scored, some, len(outputs), name in FLAGS), kind)
-    return columns, {"method": check.method, "references_off_target": check.references}
+        columns[name] = pa.array(values, kind)
+    return columns
+
+
+def _quality(
+    instances: Sequence[Instance],
+    scored: Sequence[int],
+    scorers: Mapping[str, Scorer],
+    spread: Mapping[str, list[Any]],
+) -> dict[str, Any]:
+    groups = np.unique([i.group for i in instances], return_inverse=True)[1]
+    rows: list[tuple[Any, ...]] = []
+    for name, scorer in scorers.items():
+        rows.append((name, *scorer.interval(groups[list(scored)]), scorer.signature))
+    for name in FLAGS:
+        values = np.array([np.nan if v is None else float(v) for v in spread[name]])
+        rows.append((name, *rate(values, groups), ""))
+    names = ("metric", "value", "low", "high", "n", "signature")
+    return {name: pa.array(list(column)) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def _spread(places: Sequence[int], values: Sequence[Any], n: int, is_flag: bool) -> list[Any]:
@@ -83,20 +119,3 @@ def _spread(places: Sequence[int], values: Sequence[Any], n: int, is_flag: bool)
         if value == value:
             spread[place] = bool(value) if is_flag else value
     return spread
-
-
-def quality_columns(columns: Mapping[str, Any], target: str, bleu: str) -> dict[str, Any]:
-    """`quality.parquet`: metric, value, low, high, n, signature; corpus scores (0 to 100) and rates (0 to 1)."""
-    plain = {name: column.to_pylist() for name, column in columns.items()}
-    groups = np.unique(plain["group"], return_inverse=True)[1]
-    scored = [n for n, value in enumerate(plain["chrf"]) if value is not None]
-    texts, wanted = ([plain[name][n] for n in scored] for name in ("output", "reference"))
-    rows: list[tuple[Any, ...]] = []
-    for name in METRICS:
-        scorer = Scorer(name, bleu_tokenizer(bleu, target), texts, wanted)
-        rows.append((name, *scorer.interval(groups[scored]), scorer.signature))
-    for name in FLAGS:
-        values = np.array([np.nan if v is None else float(v) for v in plain[name]])
-        rows.append((name, *rate(values, groups), ""))
-    names = ("metric", "value", "low", "high", "n", "signature")
-    return {name: pa.array(list(column)) for name, column in zip(names, zip(*rows, strict=True), strict=True)}

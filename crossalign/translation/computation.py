@@ -24,7 +24,7 @@ from crossalign.store import parts
 from crossalign.store.drafts import read_batch, save_batch
 from crossalign.store.files import write_table
 from crossalign.store.runs import Run, list_runs
-from crossalign.translation.columns import Output, quality_columns, translation_columns
+from crossalign.translation.columns import Output, translation_columns
 from crossalign.translation.planning import TranslationPlan
 from crossalign.translation.prompts import chat_messages, direction_of, most_tokens
 
@@ -120,17 +120,17 @@ class TranslationComputation:
         outputs = outputs or self._translated(language, loaded)
         generated = time.perf_counter()
         target, bleu = direction_of(language).target, self.plan.how.bleu
-        columns, check = translation_columns(loaded.instances, outputs, target, bleu)
+        columns = translation_columns(loaded.instances, outputs, target, bleu)
         with parts.writing_part(self.run, language) as folder:
-            write_table(folder / "translations.parquet", columns)
-            write_table(folder / "quality.parquet", quality_columns(columns, target, bleu))
+            write_table(folder / "translations.parquet", columns.translations)
+            write_table(folder / "quality.parquet", columns.quality)
             now = time.perf_counter()
             record = provenance(self.plan.device, self.execution.batch_tokens, now - began, "sacrebleu", "py3langid")
             record |= {"stages": {"generation": round(generated - began, 3), "scores": round(now - generated, 3)}}
-            record |= {"language_check": check, "reused_outputs": reused}
+            record |= {"language_check": columns.check, "reused_outputs": reused}
             record["prompt"] = next((i.prompt for i in loaded.instances if i.premise), "")
             parts.finish_part(self.run, folder, self._manifest(language, loaded, outputs, record))
-        self._tell(language, loaded.instances, outputs, columns)
+        self._tell(language, loaded.instances, outputs, columns.translations)
         shutil.rmtree(self.run.work / language, ignore_errors=True)
 
     def _manifest(self, part: str, loaded: tasks.Loaded, outputs: Sequence[Output], record: dict[str, Any]) -> Manifest:

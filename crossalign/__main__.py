@@ -21,6 +21,10 @@ UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 # from the thread that is waited for, and a pass takes ten times as long. libgomp reads this when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+COLLECTED_AFTER = 50_000
+"""New objects after which Python looks for garbage, not 700: imports make half a million that stay, and looking through them
+again and again takes a ninth of the time until a model is loaded."""
+
 LEARN = "Start with: crossalign run --model MODEL --task xcopa --languages sw,it   (a Hub id or a local folder)"
 
 
@@ -284,6 +288,7 @@ def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:
 
 def run_command_line() -> None:
     """Entry point of the installed `crossalign` command."""
+    gc.set_threshold(COLLECTED_AFTER)
     status = main()
     # The system takes everything back at once; a last search for garbage among all that was imported takes a second.
     gc.freeze()

@@ -97,6 +97,11 @@ def texts(model: LanguageModel, passages: int) -> Groups:
     return groups
 
 
+def flat(groups: Groups) -> list[Request]:
+    """The requests of all passages."""
+    return [request for group in groups for request in group]
+
+
 def sizes(groups: Groups) -> tuple[int, int]:
     """How many pooled states and log-likelihoods the requests fill."""
     n = len(groups) * QUESTIONS
@@ -119,21 +124,21 @@ def peak_bytes(device: str) -> int:
 
 def timed(encoder: Encoder, groups: Groups) -> tuple[float, int, int]:
     """Seconds of a pass after one that warms up every worker, tokens, and tokens with padding."""
-    encoder.encode(groups[: len(groups) // 4 + 1], *sizes(groups))
+    encoder.encode(flat(groups[: len(groups) // 4 + 1]), *sizes(groups))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    encoded = encoder.encode(groups, *sizes(groups))  # ends with a copy to the CPU, so the device is done
+    encoded = encoder.encode(flat(groups), *sizes(groups))  # ends with a copy to the CPU, so the device is done
     return time.perf_counter() - began, *encoded.tokens
 
 
 def agrees(model: LanguageModel, groups: Groups) -> bool:
     """Prints how far trees are from plain single-text passes."""
     few = groups[:3]
-    expected = reference(model, POOLINGS, [r for group in few for r in group], *sizes(few))
-    budget = max(len(r.run) for group in few for r in group)
+    expected = reference(model, POOLINGS, flat(few), *sizes(few))
+    budget = max(len(r.run) for r in flat(few))
     encoder = Encoder(model, POOLINGS, budget, True, workers_for(model, budget, model.device.type))
-    found = difference(encoder.encode(few, *sizes(few)), expected)
+    found = difference(encoder.encode(flat(few), *sizes(few)), expected)
     print(f"trees against plain passes: {found}; {'within' if found.within(model.dtype) else 'OUTSIDE'} the tolerances")
     return found.within(model.dtype)
 
@@ -150,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     model = build(options.size, options.dtype, options.device)
     groups = texts(model, options.passages)
-    separate = sum(len(r.run) for group in groups for r in group)
+    separate = sum(len(r.run) for r in flat(groups))
     ceiling = max(matrix_speed(model.hidden_size, options.device, DTYPES[options.dtype], 1.0) for _ in range(3))
     print(f"{_name(options.device)}, torch {torch.__version__}: {ceiling / 1e12:.3g} TFLOP/s in {options.dtype}")
     print(f"{sum(p.numel() for p in model.model.parameters()) / 1e9:.3g} billion parameters")

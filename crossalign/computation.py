@@ -194,20 +194,16 @@ class Computation:
         with enough_memory(_FULL.format(encoder.batch_tokens, max(1, encoder.batch_tokens // 4))):
             prefix = encoder.prefix(everything) if self.plan.request.shots else None
             self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
-            done = (self._encoded(loaded.instances, texts, start, stop, prefix) for start, stop in missing)
+            done = (self._encoded(texts, start, stop, prefix) for start, stop in missing)
             for size in overlapped(lambda one: save_chunk(folder, key, self._chunk(one)), done):
                 self.observer.advance(size)
 
-    def _encoded(
-        self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any
-    ) -> _EncodedChunk:
+    def _encoded(self, texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any) -> _EncodedChunk:
         n, k = stop - start, self.plan.task.n_options
         made = [requests_of(texts[start + i], i, self.plan.model.max_length) for i in range(n)]
-        groups: dict[str, list] = {}
-        for i, (requests, _) in enumerate(made):
-            groups.setdefault(instances[start + i].group, []).extend(requests)
-        encoded = self.encoder.encode([g for g in groups.values() if g], n * (k + 1), n * k, prefix)
-        separate = sum(len(r.run) for requests, _ in made for r in requests)
+        requests = [r for some, _ in made for r in some]
+        encoded = self.encoder.encode(requests, n * (k + 1), n * k, prefix)
+        separate = sum(len(r.run) for r in requests)
         return _EncodedChunk(start, stop, encoded, [left_out for _, left_out in made], separate)
 
     def _chunk(self, one: _EncodedChunk) -> Chunk:

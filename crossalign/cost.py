@@ -156,10 +156,9 @@ def _count(instances: Sequence[Instance], encoder: Encoder) -> _Counted:
     some = [i for group in _spread(groups, max(1, int(COUNTED_INSTANCES / size))) for i in group]
     model = encoder.model
     made = [requests_of(t, i, model.max_length)[0] for i, t in enumerate(tokenized(some, model.tokenize, model.end))]
-    together = [[r for i in m for r in made[i]] for _, m in groupby(range(len(some)), key=lambda i: some[i].group)]
-    everything = [r for group in together for r in group]
+    everything = [r for requests in made for r in requests]
     beginning = encoder.shared_beginning(everything) if any(r.pooled < 0 for r in everything) else ()
-    batches = encoder.plan([g for g in together if g], Prefix(beginning, []) if beginning else None)
+    batches = encoder.plan(everything, Prefix(beginning, []) if beginning else None)
     scored = sum(len(r.tokens) - r.start for r in everything if r.scored >= 0)
     sums = (len(everything), sum(len(r.run) for r in everything), sum(b.padded for b, _ in batches), scored)
     return _Counted(*(total * len(instances) / len(some) for total in sums))

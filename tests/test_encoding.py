@@ -45,22 +45,22 @@ MIXED = [
 ]
 
 
-def _requests(model, instances) -> list[list]:
-    """The requests, instance by instance."""
-    return [requests_of(one, i, model.max_length)[0] for i, one in enumerate(tokenized(instances, model.tokenize))]
+def _requests(model, instances) -> list[Request]:
+    texts = enumerate(tokenized(instances, model.tokenize))
+    return [r for i, one in texts for r in requests_of(one, i, model.max_length)[0]]
 
 
 def _sizes(instances) -> tuple[int, int]:
     return len(instances) * (K + 1), len(instances) * K
 
 
-def _encoded(model, instances, groups=None, batch_tokens=2000, with_trees=True, poolings=POOLINGS):
-    groups = _requests(model, instances) if groups is None else groups
-    return Encoder(model, poolings, batch_tokens, with_trees).encode(groups, *_sizes(instances))
+def _encoded(model, instances, requests=None, batch_tokens=2000, with_trees=True, poolings=POOLINGS):
+    requests = _requests(model, instances) if requests is None else requests
+    return Encoder(model, poolings, batch_tokens, with_trees).encode(requests, *_sizes(instances))
 
 
 def _expected(model, instances):
-    return reference(model, POOLINGS, [r for g in _requests(model, instances) for r in g], *_sizes(instances))
+    return reference(model, POOLINGS, _requests(model, instances), *_sizes(instances))
 
 
 def _assert_same(got, expected) -> None:
@@ -79,8 +79,7 @@ def expected(tiny_model):
 
 def test_the_reference_pools_as_defined(tiny_model):
     """The slow side itself, against the definitions on the states of one text."""
-    (group,) = _requests(tiny_model, [_together(0)])
-    request = next(r for r in group if r.scored == 1)
+    request = next(r for r in _requests(tiny_model, [_together(0)]) if r.scored == 1)
     with torch.inference_mode():
         output = tiny_model.model(torch.tensor([request.tokens]), output_hidden_states=True)
     found = _expected(tiny_model, [_together(0)])
@@ -103,19 +102,19 @@ def test_a_pass_equals_plain_single_texts_whatever_the_batch(tiny_model, expecte
 def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monkeypatch):
     """Where attention costs next to nothing, wide rows of several trees spare padding."""
     monkeypatch.setattr(token_tree, "ATTENTION_COST", 1e-3)
-    groups = [[r] for g in _requests(tiny_model, MIXED) for r in g]
+    requests = _requests(tiny_model, MIXED)
     encoder = Encoder(tiny_model, POOLINGS, 1000, True)
     for in_one_row in (False, True):
-        rows = [row for batch, _ in encoder.plan(groups, None, in_one_row) for row in batch.rows]
+        rows = [row for batch, _ in encoder.plan(requests, None, in_one_row) for row in batch.rows]
         assert len(rows) == 1 if in_one_row else max(len(row.requests) for row in rows) > 2
-        _assert_same(encoder.encode(groups, *_sizes(MIXED), in_one_row=in_one_row), expected)
+        _assert_same(encoder.encode(requests, *_sizes(MIXED), in_one_row=in_one_row), expected)
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_passes_side_by_side_give_the_same_bits(tiny_model, count):
     """Every result at its place, and torch's threads as before."""
-    threads, groups = torch.get_num_threads(), _requests(tiny_model, MIXED)
-    alone, together = (Encoder(tiny_model, POOLINGS, 100, True, n).encode(groups, *_sizes(MIXED)) for n in (1, count))
+    threads, requests = torch.get_num_threads(), _requests(tiny_model, MIXED)
+    alone, together = (Encoder(tiny_model, POOLINGS, 100, True, n).encode(requests, *_sizes(MIXED)) for n in (1, count))
     assert alone.tokens == together.tokens
     np.testing.assert_array_equal(alone.logliks, together.logliks)
     for pooling in POOLINGS:
@@ -125,13 +124,18 @@ def test_passes_side_by_side_give_the_same_bits(tiny_model, count):
 
 @pytest.mark.parametrize("with_trees", [True, False])
 @pytest.mark.parametrize("shuffling", range(3))
-def test_order_and_grouping_change_nothing(tiny_model, expected, shuffling, with_trees):
-    rng = random.Random(shuffling)
-    flat = [r for g in _requests(tiny_model, MIXED) for r in g]
-    rng.shuffle(flat)
-    cuts = sorted(rng.sample(range(1, len(flat)), shuffling * 3))
-    groups = [flat[a:b] for a, b in zip([0, *cuts], [*cuts, len(flat)], strict=True)]
-    _assert_same(_encoded(tiny_model, MIXED, groups, 500, with_trees), expected)
+def test_the_order_of_requests_changes_nothing(tiny_model, expected, shuffling, with_trees):
+    requests = _requests(tiny_model, MIXED)
+    random.Random(shuffling).shuffle(requests)
+    _assert_same(_encoded(tiny_model, MIXED, requests, 500, with_trees), expected)
+
+
+def test_instances_that_begin_alike_share_tokens_though_they_are_of_different_groups(tiny_model):
+    instances = [dataclasses.replace(_together(n), group=str(n)) for n in range(2)]
+    alone = sum(_encoded(tiny_model, [one]).tokens[0] for one in instances)
+    together = _encoded(tiny_model, instances)
+    assert together.tokens[0] <= alone - len(PASSAGE)
+    _assert_same(together, _expected(tiny_model, instances))
 
 
 def test_a_text_does_not_depend_on_what_it_is_padded_with(tiny_model):
@@ -154,11 +158,11 @@ def test_relabelling_the_options_relabels_the_results(tiny_model):
 
 
 def test_shared_tokens_are_run_once_and_counted(tiny_model):
-    (group,) = groups = _requests(tiny_model, [_together(0)])
-    prefixes = {r.run[:n] for r in group for n in range(1, len(r.run) + 1)}
-    encoded = Encoder(tiny_model, POOLINGS, 2000, True).encode(groups, *_sizes([0]))
+    requests = _requests(tiny_model, [_together(0)])
+    prefixes = {r.run[:n] for r in requests for n in range(1, len(r.run) + 1)}
+    encoded = Encoder(tiny_model, POOLINGS, 2000, True).encode(requests, *_sizes([0]))
     assert encoded.tokens[0] == len(prefixes) <= encoded.tokens[1] < len(prefixes) + WIDTHS
-    assert _encoded(tiny_model, [_together(0)], with_trees=False).tokens[0] == sum(len(r.run) for r in group)
+    assert _encoded(tiny_model, [_together(0)], with_trees=False).tokens[0] == sum(len(r.run) for r in requests)
 
 
 @pytest.fixture
@@ -173,27 +177,27 @@ def head(tiny_model):
 
 
 def test_logits_exist_only_where_a_token_is_predicted(tiny_model, head):
-    groups = _requests(tiny_model, [_together(0)])
-    _encoded(tiny_model, [_together(0)], groups)
+    requests = _requests(tiny_model, [_together(0)])
+    _encoded(tiny_model, [_together(0)], requests)
     # " yes" and " not 0": 4 and 6 bytes; the space is predicted at one shared position, "y" and "n" at another.
-    texts = {r.tokens[:t] for r in groups[0] if r.scored >= 0 for t in range(r.start, len(r.tokens))}
+    texts = {r.tokens[:t] for r in requests if r.scored >= 0 for t in range(r.start, len(r.tokens))}
     assert len(texts) == 4 + 6 - 2
     assert head == [len(texts)]
 
 
 def test_without_a_scored_text_the_output_head_never_runs(tiny_model, head):
     sentences = [Instance(str(i), str(i), f"{PASSAGE} {i}") for i in range(3)]
-    groups = _requests(tiny_model, sentences)
+    requests = _requests(tiny_model, sentences)
     # A sentence has no options: its state is number `index`.
-    encoded = Encoder(tiny_model, POOLINGS, 200, True).encode(groups, 3, 0)
+    encoded = Encoder(tiny_model, POOLINGS, 200, True).encode(requests, 3, 0)
     assert head == []
-    _assert_same(encoded, reference(tiny_model, POOLINGS, [r for g in groups for r in g], 3, 0))
+    _assert_same(encoded, reference(tiny_model, POOLINGS, requests, 3, 0))
 
 
 def test_score_only_requests_leave_no_states(tiny_model):
     instances = [_apart(1), _apart(2)]
-    groups = [[r for r in g if r.pooled < 0] for g in _requests(tiny_model, instances)]
-    encoded = _encoded(tiny_model, instances, groups)
+    requests = [r for r in _requests(tiny_model, instances) if r.pooled < 0]
+    encoded = _encoded(tiny_model, instances, requests)
     assert all(np.isnan(states).all() for states in encoded.pooled.values())
     np.testing.assert_allclose(encoded.logliks, _expected(tiny_model, instances).logliks, atol=1e-4)
 
@@ -234,13 +238,13 @@ def test_a_pass_leaves_the_model_as_it_was(tiny_model):
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
 def test_few_shot_examples_are_run_once_and_change_nothing(tiny_model, batch_tokens):
     instances = [_apart(i, SHOTS) for i in range(4)]
-    groups = _requests(tiny_model, instances)
+    requests = _requests(tiny_model, instances)
     encoder = Encoder(tiny_model, POOLINGS, batch_tokens, True)
-    prefix = encoder.prefix([r for g in groups for r in g])
+    prefix = encoder.prefix(requests)
     # <s>, the examples and the "Q" of the next question are common; its number is not.
     assert len(prefix.tokens) == 1 + len(SHOTS) + 1
-    with_cache = encoder.encode(groups, *_sizes(instances), prefix)
-    without = encoder.encode(groups, *_sizes(instances))
+    with_cache = encoder.encode(requests, *_sizes(instances), prefix)
+    without = encoder.encode(requests, *_sizes(instances))
     _assert_same(with_cache, without)
     _assert_same(with_cache, _expected(tiny_model, instances))
     assert with_cache.tokens[0] < without.tokens[0]
@@ -248,11 +252,11 @@ def test_few_shot_examples_are_run_once_and_change_nothing(tiny_model, batch_tok
 
 def test_texts_that_are_embedded_and_scored_do_not_use_the_prefix(tiny_model):
     instances = [_apart(0, SHOTS), _apart(1, SHOTS), _together(2)]
-    groups = _requests(tiny_model, instances)
+    requests = _requests(tiny_model, instances)
     encoder = Encoder(tiny_model, POOLINGS, 2000, True)
-    prefix = encoder.prefix([r for g in groups for r in g])
+    prefix = encoder.prefix(requests)
     assert prefix is not None
-    _assert_same(encoder.encode(groups, *_sizes(instances), prefix), _expected(tiny_model, instances))
+    _assert_same(encoder.encode(requests, *_sizes(instances), prefix), _expected(tiny_model, instances))
 
 
 @pytest.mark.parametrize(
@@ -262,8 +266,8 @@ def test_texts_that_are_embedded_and_scored_do_not_use_the_prefix(tiny_model):
 )
 def test_short_beginnings_and_plain_batches_have_no_prefix(tiny_model, shots, with_trees):
     # "none": the prompts share <s> and Q; "short": one token less than is worth it.
-    flat = [r for g in _requests(tiny_model, [_apart(i, shots) for i in range(3)]) for r in g]
-    assert Encoder(tiny_model, POOLINGS, 2000, with_trees).prefix(flat) is None
+    requests = _requests(tiny_model, [_apart(i, shots) for i in range(3)])
+    assert Encoder(tiny_model, POOLINGS, 2000, with_trees).prefix(requests) is None
 
 
 def test_the_prefix_of_no_request_is_none(tiny_model):
@@ -330,17 +334,15 @@ def _with_nan(token: int):
 
 
 @pytest.mark.parametrize("with_trees", [True, False])
-@pytest.mark.parametrize("together", [True, False], ids=["one group", "a group each"])
-def test_nan_stays_in_the_texts_that_cause_it(with_trees, together):
+@pytest.mark.parametrize("ratio", [1.0, 1e6], ids=["few a tree", "one tree"])
+def test_nan_stays_in_the_texts_that_cause_it(with_trees, ratio):
     """Only option 1 of the first instance has a #; its premise, its other option and the others are defined."""
     hurt = Instance("n", "g", PASSAGE, PASSAGE, ("yes", "n#o it is"), 0, PASSAGE, ("yes", "n#o it is"))
     instances = [hurt, _together(1), _apart(2)]
-    model = _with_nan(byte_tokenizer()("#")["input_ids"][-1])
-    groups = _requests(model, instances)
-    groups = [[r for g in groups for r in g]] if together else groups
+    model = dataclasses.replace(_with_nan(byte_tokenizer()("#")["input_ids"][-1]), linear_to_attention=ratio)
     expected = _expected(model, instances)
     assert np.isnan(expected.logliks).tolist() == [False, True, False, False, False, False]
-    _assert_same(_encoded(model, instances, groups, 100_000, with_trees), expected)
+    _assert_same(_encoded(model, instances, None, 100_000, with_trees), expected)
 
 
 @pytest.mark.parametrize("with_trees", [True, False])
@@ -385,6 +387,6 @@ def test_padding_never_reaches_past_the_last_position_of_a_model():
     model = describe(GPT2LMHeadModel(GPT2Config(n_positions=longest, **sizes)).eval(), byte_tokenizer(), "float32")
     text = tuple(3 + i % 90 for i in range(longest))
     for with_trees in (True, False):
-        encoded = Encoder(model, POOLINGS, 2000, with_trees).encode([[Request(text, pooled=0)]], 1, 0)
+        encoded = Encoder(model, POOLINGS, 2000, with_trees).encode([Request(text, pooled=0)], 1, 0)
         assert all(np.isfinite(states).all() for states in encoded.pooled.values())
         assert encoded.tokens == (longest, longest)

@@ -81,13 +81,12 @@ def _difference(
 ) -> float:
     """Largest difference of a state or log-likelihood to plain single-text passes; NaN counts as infinitely far."""
     texts = tokenized(questions, model.tokenize)
-    groups = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(texts)]
-    flat = [r for g in groups for r in g]
+    requests = [r for i, one in enumerate(texts) for r in requests_of(one, i, model.max_length)[0]]
     encoder = Encoder(model, POOLINGS, batch_tokens, with_trees)
-    prefix = encoder.prefix(flat) if use_prefix else None
+    prefix = encoder.prefix(requests) if use_prefix else None
     assert not use_prefix or prefix is not None
-    got = encoder.encode(groups, 3 * len(questions), 2 * len(questions), prefix)
-    expected = reference(model, POOLINGS, flat, 3 * len(questions), 2 * len(questions))
+    got = encoder.encode(requests, 3 * len(questions), 2 * len(questions), prefix)
+    expected = reference(model, POOLINGS, requests, 3 * len(questions), 2 * len(questions))
     pairs = [(got.logliks, expected.logliks)] + [(got.pooled[p], expected.pooled[p]) for p in POOLINGS]
     return max(float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()) for a, b in pairs)
 
@@ -141,9 +140,9 @@ def test_texts_beyond_a_sliding_window_fall_back_by_themselves(name, batch_token
     assert _difference(model, questions, True, batch_tokens) < 1e-3
     whole = Encoder(model, POOLINGS, batch_tokens, True)
     texts = tokenized(questions[1:], model.tokenize)
-    groups = [requests_of(one, i, 512)[0] for i, one in enumerate(texts)]
-    separate = sum(len(r.run) for g in groups for r in g)
-    assert whole.encode(groups, 6, 4).tokens[0] < separate
+    requests = [r for i, one in enumerate(texts) for r in requests_of(one, i, 512)[0]]
+    separate = sum(len(r.run) for r in requests)
+    assert whole.encode(requests, 6, 4).tokens[0] < separate
 
 
 @pytest.mark.parametrize("name", WINDOWED)
@@ -229,11 +228,10 @@ def test_a_model_that_a_prefix_is_wrong_for_is_found_out():
     model = _bent(lambda inputs: inputs | {"past_key_values": None, "attention_mask": _own_tokens(inputs)})
     with_trees, _ = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
     texts = tokenized(QUESTIONS[1:], model.tokenize)
-    groups = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(texts)]
-    flat = [r for g in groups for r in g]
+    requests = [r for i, one in enumerate(texts) for r in requests_of(one, i, model.max_length)[0]]
     encoder = Encoder(model, POOLINGS, 1000, with_trees)
-    got = encoder.encode(groups, 6, 4, encoder.prefix(flat))
-    np.testing.assert_allclose(got.logliks, reference(model, POOLINGS, flat, 6, 4).logliks, atol=1e-3)
+    got = encoder.encode(requests, 6, 4, encoder.prefix(requests))
+    np.testing.assert_allclose(got.logliks, reference(model, POOLINGS, requests, 6, 4).logliks, atol=1e-3)
 
 
 def _own_tokens(inputs):

@@ -119,6 +119,17 @@ def test_a_long_passage_is_shared_whatever_the_model(linear_to_attention):
     assert [len(t) for t in trees(texts, linear_to_attention)] == [110]
 
 
+def test_many_texts_of_one_beginning_become_trees_of_a_few_each():
+    """Eight share 30 tokens before 20 of their own: all in one tree is dear, each alone as well."""
+    texts = [Request((*PASSAGE[:30], 200 + i, *range(300, 319)), pooled=i) for i in range(8)]
+    ratio = 50 * ATTENTION_COST
+    # A pair saves 30 * 50 pairs of tokens of 70² - 2 * 50² = -100: cheaper. Two pairs: 1,500 < 110² - 2 * 70² = 2,300.
+    forest = trees(texts, ratio)
+    assert [len(tree.requests) for tree in forest] == [2] * 4 and [len(tree) for tree in forest] == [70] * 4
+    for other in (trees(texts, SHARE_ALWAYS), chains(texts)):
+        assert _cost(forest, ratio) < _cost(other, ratio)
+
+
 def test_a_text_apart_does_not_take_the_others_apart():
     # The two that share the passage stay one tree of 1 + 100 + 2 tokens; the third shares only the BOS with them.
     texts = [

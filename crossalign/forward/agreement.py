@@ -48,25 +48,23 @@ def choose_trees(
     Raises:
         UserError: even plain batches differ from single texts, so no number of this model could be trusted.
     """
-    requests = [requests_of(one, i, model.max_length)[0] for i, one in enumerate(sample)]
-    requests = _enough([group for group in requests if group])
+    requests = _enough([requests_of(one, i, model.max_length)[0] for i, one in enumerate(sample)])
     if not requests:
         return False, "no text of the sample fits into the model, so token trees were not checked and are not used"
     n_options = len(sample[0].options)
     sizes = (len(sample) * (n_options + 1), len(sample) * n_options)
-    flat = [r for group in requests for r in group]
     try:
-        expected = reference(model, poolings, flat, *sizes)
+        expected = reference(model, poolings, requests, *sizes)
     except (ValueError, IndexError) as error:
         raise UserError(f"The hidden states of this model cannot be pooled ({error}): choose another model.") from None
-    _check_causal(model, max(flat, key=lambda r: len(r.run)).run)
-    budget = max(len(r.run) for r in flat) * 4
+    _check_causal(model, max(requests, key=lambda r: len(r.run)).run)
+    budget = max(len(r.run) for r in requests) * 4
     failures = [] if model.takes_trees else ["it has layers that look at no mask, so trees are not used"]
     for with_trees in (True, False) if model.takes_trees else (False,):
         name = "token trees" if with_trees else "plain batches"
         try:
             encoder = Encoder(model, poolings, budget, with_trees)
-            prefix = encoder.prefix(flat)
+            prefix = encoder.prefix(requests)
             # Most samples are too small for their trees to share a row, which those of the run may do.
             ways = (False, True) if with_trees else (False,)
             got = [encoder.encode(requests, *sizes, prefix, in_one_row) for in_one_row in ways]
@@ -82,11 +80,11 @@ def choose_trees(
     raise UserError(f"No way of running this model agrees with single texts ({'; '.join(failures)}).")
 
 
-def _enough(groups: Sequence[list[Request]]) -> list[list[Request]]:
-    """The first groups, until they hold `CHECKED_TOKENS`."""
-    sizes = [sum(len(r.run) for r in group) for group in groups]
-    before = np.cumsum([0, *sizes])
-    return [group for group, tokens in zip(groups, before, strict=False) if tokens < CHECKED_TOKENS]
+def _enough(made: Sequence[list[Request]]) -> list[Request]:
+    """The requests of the first instances, until they hold `CHECKED_TOKENS`."""
+    before = np.cumsum([0, *(sum(len(r.run) for r in requests) for requests in made)])
+    some = [requests for requests, tokens in zip(made, before, strict=False) if tokens < CHECKED_TOKENS]
+    return [r for requests in some for r in requests]
 
 
 @torch.inference_mode()

@@ -85,26 +85,25 @@ class Encoder:
         return next(r for r in requests if r.pooled < 0).tokens[:length]
 
     def plan(
-        self, groups: Sequence[Sequence[Request]], prefix: Prefix | None, in_one_row: bool = False
+        self, requests: Sequence[Request], prefix: Prefix | None, in_one_row: bool = False
     ) -> list[tuple[Batch, Prefix | None]]:
-        """The batches for the requests; each group's texts may share tokens.
+        """The batches for the requests.
 
         Args:
             in_one_row: all trees that may share a row do, up to as many tokens as the model has positions.
         """
-        whole: dict[tuple[bool, bool], list[TokenTree]] = {}
-        prefixed: list[TokenTree] = []
         ratio = self.model.linear_to_attention
-        for group in groups:
-            if prefix is not None:
-                length = len(prefix.tokens)
-                cut = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in group if r.pooled < 0]
-                prefixed += trees(cut, ratio) if cut else []
-            left = [r for r in group if prefix is None or r.pooled >= 0]
-            for long in (False, True):
-                if rest := [r for r in left if self._is_long(len(r.run)) is long]:
-                    merged = self.with_trees and self._within_window(max(len(r.run) for r in rest))
-                    whole.setdefault((merged, long), []).extend(trees(rest, ratio) if merged else chains(rest))
+        prefixed: list[TokenTree] = []
+        if prefix is not None:
+            length = len(prefix.tokens)
+            after = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in requests if r.pooled < 0]
+            prefixed = trees(after, ratio) if after else []
+        kinds_of: dict[tuple[bool, bool], list[Request]] = {}
+        for r in requests:
+            if prefix is None or r.pooled >= 0:
+                merged = self.with_trees and self._within_window(len(r.run))
+                kinds_of.setdefault((merged, self._is_long(len(r.run))), []).append(r)
+        whole = {kind: trees(some, ratio) if kind[0] else chains(some) for kind, some in kinds_of.items()}
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
         kinds = [*((rows, None, merged) for (merged, _), rows in whole.items()), (prefixed, prefix, True)]
@@ -121,7 +120,7 @@ class Encoder:
 
     def encode(
         self,
-        groups: Sequence[Sequence[Request]],
+        requests: Sequence[Request],
         n_pooled: int,
         n_scored: int,
         prefix: Prefix | None = None,
@@ -130,14 +129,14 @@ class Encoder:
         """Runs all requests.
 
         Args:
-            groups: requests whose texts may share beginnings, e.g. of one instance or one passage.
+            requests: in any order; what their texts share is run once.
             n_pooled, n_scored: sizes of the results; requests say which of them they fill.
             prefix: from `prefix`, over all requests of the language.
             in_one_row: see `plan`.
         """
         shape = (self.model.n_layers + 1, n_pooled, self.model.hidden_size)
         pooled = {p: np.empty(shape, dtype=np.float32) for p in self.poolings}
-        absent = np.setdiff1d(np.arange(n_pooled), [r.pooled for group in groups for r in group])
+        absent = np.setdiff1d(np.arange(n_pooled), [r.pooled for r in requests])
         for states in pooled.values():
             states[:, absent] = np.nan
         logliks = np.full(n_scored, np.nan)
@@ -150,7 +149,7 @@ class Encoder:
                 self._run(*planned, head, pooled, logliks)
                 return planned[0]
 
-            planned = self.plan(groups, prefix, in_one_row)
+            planned = self.plan(requests, prefix, in_one_row)
             for batch in side_by_side(run, planned, self.workers, self.model.device):
                 real, padded = real + sum(len(row) for row in batch.rows), padded + batch.padded
         return Encoded(pooled, logliks, (real, padded))

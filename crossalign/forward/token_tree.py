@@ -69,10 +69,10 @@ class TokenTree(NamedTuple):
 
 
 def trees(requests: Sequence[Request], linear_to_attention: float) -> list[TokenTree]:
-    """Merges the texts of one group into one or several trees, whichever is cheaper to run.
+    """Merges texts that share a beginning into trees, as far as that is cheaper to run.
 
     Args:
-        requests: texts in any order; equal texts share all their tokens.
+        requests: texts in any order, of one instance or of many; equal texts share all their tokens.
         linear_to_attention: operations of the linear layers per token ÷ operations of attention per pair of
             tokens. Sharing saves linear work; a large tree wastes attention on pairs that are masked out, so texts
             with a short common beginning (a BOS token) are run apart.
@@ -129,14 +129,17 @@ def _size(ordered: Sequence[Request], shared: Sequence[int], a: int, b: int) -> 
 
 
 def _pieces(ordered: Sequence[Request], shared: Sequence[int], ratio: float) -> list[tuple[int, int]]:
-    """Ranges of texts that are run as one tree each: split at the shortest common beginning while that is cheaper."""
+    """Ranges of texts that are run as one tree each: split at the shortest common beginning while that is cheaper.
+
+    Of several as short, at the one in the middle: many texts of one short beginning become trees of a few each.
+    """
     done, open_ranges = [], [(0, len(ordered))]
     while open_ranges:
         a, b = open_ranges.pop()
         if b - a < 2:
             done.append((a, b))
             continue
-        cut = min(range(a + 1, b), key=lambda i: shared[i])
+        cut = min(range(a + 1, b), key=lambda i: (shared[i], abs(2 * i - a - b)))
         whole, left, right = (_size(ordered, shared, *r) for r in ((a, b), (a, cut), (cut, b)))
         if shared[cut] * ratio < whole**2 - left**2 - right**2:
             open_ranges += [(cut, b), (a, cut)]

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,10 +31,11 @@ from crossalign.planning import CHECKED_INSTANCES, Plan
 from crossalign.provenance import provenance
 from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, content_digest
 from crossalign.store import parts
-from crossalign.store.files import stream_arrays, write_arrays, write_table
+from crossalign.store.files import write_arrays, write_table
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
+from crossalign.store.states import write_states
 
 _FULL = (
     "The memory does not hold a pass of {} tokens: run the same command again with --batch-tokens {}; finished languages "
@@ -147,7 +148,7 @@ class Computation:
             nonfinite = self._nonfinite(states, counts)
             if not is_pivot:
                 self._align(folder, pivot, states)
-            self._keep_states(folder, states)
+            self._keep_states(folder, language, states)
             seconds = {"forward": round(states.seconds, 3), "alignment": round(time.perf_counter() - aligning, 3)}
             record = provenance(self.plan.device, self.execution.batch_tokens, time.perf_counter() - began)
             manifest = Manifest(
@@ -271,17 +272,20 @@ class Computation:
             columns = rate_table(layers, gold, groups, pooling)
             write_table(folder / parts.rates_file(name, pooling), columns)
 
-    def _keep_states(self, folder: Path, states: LanguageStates) -> None:
+    def _keep_states(self, folder: Path, language: str, states: LanguageStates) -> None:
         dtype = self.plan.request.keep_states
         if dtype == "none":
             return
-        n, k, d = len(states.loaded.instances), self.plan.task.n_options, self.plan.model.hidden_size
-        layers = range(self.plan.model.n_layers + 1)
-        layout: dict[str, tuple[str, tuple[int, ...]]] = {f"options.{i}": (dtype, (n, k, d)) for i in layers}
-        layout |= {f"premises.{i}": (dtype, (n, d)) for i in layers}
+        shape = (len(states.loaded.instances), self.plan.task.n_options, self.plan.model.hidden_size)
+        beyond = 0
         for pooling in self.plan.spec.poolings:
-            values = (states.scratch.layer(pooling, i)[:, texts] for texts in (slice(-1), -1) for i in layers)
-            stream_arrays(folder / parts.states_file(pooling), layout, values)
+            path, layer = folder / parts.states_file(pooling), partial(states.scratch.layer, pooling)
+            beyond += write_states(path, dtype, shape, self.plan.model.n_layers, layer)
+        if beyond:
+            self.observer.say(
+                f"{language}: {beyond:,} values of the kept states are too large for {dtype} and were kept as infinite: use "
+                "--keep-states float32."
+            )
 
 
 def _counts(states: LanguageStates) -> dict[str, int]:

@@ -114,7 +114,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
     planned = plan(request, observer)
     models.check_device(planned.device)
     model = models.outline(request.model)
-    encoder = Encoder(model, planned.spec.poolings, planned.batch_tokens, with_trees=True)
+    encoder = Encoder(model, planned.spec.poolings, planned.batch_tokens, with_trees=model.takes_trees)
     chosen = _spread(planned.languages, COUNTED_LANGUAGES)
     planned.observer.stage("counting tokens", len(chosen), "languages")
     counts, n = [], len(planned.pivot.instances)
@@ -138,7 +138,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
         disk_meanwhile=2 * _states_bytes(planned, model, 4),
         disk_free=shutil.disk_usage(_existing(request.cache)).free,
         seconds=_operations(model, sums) / (EFFICIENCY * speed),
-        how=_how(len(chosen), len(planned.languages), n, speed),
+        how=_how(len(chosen), len(planned.languages), n, model.takes_trees, speed),
     )
 
 
@@ -227,11 +227,11 @@ def _existing(path: Path) -> Path:
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())
 
 
-def _how(counted: int, languages: int, n: int, speed: float) -> str:
+def _how(counted: int, languages: int, n: int, trees: bool, speed: float) -> str:
     part = counted < languages or n > COUNTED_INSTANCES
     what = f"on at most {COUNTED_INSTANCES} instances in {counted} of {languages} languages" if part else "on all texts"
     return (
-        f"Tokens counted {what}, as token trees; time at {EFFICIENCY:.0%} of the speed of this machine's matrix "
+        f"Tokens counted {what}, {'as token trees' if trees else 'text by text'}; time at {EFFICIENCY:.0%} of the speed of this machine's matrix "
         f"products ({speed / 1e9:,.0f} billion operations a second just now). It takes longer beside other work, and "
         "with a model of few parameters."
     )

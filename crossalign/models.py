@@ -84,7 +84,16 @@ def default_dtype(device: str) -> str:
     """bfloat16 on a GPU that has it, float16 on an older one, float32 on a CPU."""
     if not device.startswith(("cuda", "auto")):
         return "float32"
-    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return "bfloat16" if _has_bfloat16(device) else "float16"
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether a GPU multiplies bfloat16 itself; torch says so of every GPU, as any can do it in software, slowly."""
+    index = torch.device(device.replace("auto", "cuda")).index or 0
+    if index >= torch.cuda.device_count():
+        return True  # `check_device` refuses it when the model is loaded
+    with torch.cuda.device(index):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 _TOO_LARGE = (

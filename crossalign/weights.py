@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from crossalign.memory import is_exhausted
 from crossalign.schema import UserError
 
@@ -19,17 +17,21 @@ IDENTITY_FILES = ("*.json", "*.safetensors", "pytorch_model*.bin", "*.model", "*
 
 
 def loading(name: str, load_one: Callable[[], Any]) -> Any:
-    """What `load_one` gives; UserError where it cannot. That the memory is full is another matter and passes."""
+    """What `load_one` gives; UserError where it cannot. That the memory is full is another matter and passes.
+
+    Four libraries read files that somebody else wrote, and each has errors of its own for what it does not understand.
+    """
     try:
         return load_one()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, SafetensorError) as error:
-        if is_exhausted(error):
+    except Exception as error:
+        if isinstance(error, UserError) or is_exhausted(error):
             raise
         raise UserError(_load_message(name, error)) from None
 
 
 def _load_message(name: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0][:240] if str(error).strip() else type(error).__name__
+    said = str(error).strip().splitlines()[:1]
+    reason = said[0][:240] if said and any(map(str.isalpha, said[0])) else " ".join([type(error).__name__, *said])
     folder = Path(name)
     if "trust_remote_code" in str(error) or "custom code" in str(error):
         return f"The model {name!r} needs code from its repository, which crossalign never runs: choose another model."

@@ -67,3 +67,15 @@ def test_the_command_line_says_it(
 def test_what_the_run_refuses_is_refused_before(xcopa_data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no weights"):
         cost(RunRequest(str(tmp_path), "xcopa", data=xcopa_data, device="cpu", cache=tmp_path))
+
+
+def test_of_a_model_that_takes_no_trees_texts_are_counted_one_by_one(
+    tiny_folder: Path, xcopa_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = RunRequest(str(tiny_folder), "xcopa", ("it",), data=xcopa_data, device="cpu", cache=tmp_path)
+    trees = cost(request)
+    monkeypatch.setattr("crossalign.models._takes_trees", lambda model, config: False)
+    found, done = cost(request), run(request)
+    counts = [done.manifest(code).counts for code in ("en", "it")]
+    assert found.tokens_run == sum(c["tokens_with_padding"] for c in counts) > trees.tokens_run
+    assert "text by text" in found.how and "as token trees" in trees.how

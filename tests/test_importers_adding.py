@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from crossalign import accuracy, pipeline, tables
 from crossalign.__main__ import main
 from crossalign.importers.lm_eval import import_logs
 from crossalign.schema import UserError
+from crossalign.store.locks import lock
 from crossalign.store.parts import verify
 from crossalign.store.runs import Run, find_run
 from crossalign.store.scorings import scorings
@@ -85,6 +88,16 @@ def test_adding_twice_changes_nothing(run: Run, logs: Path) -> None:
     before = [(s.name, s.checksums) for s in scorings(run)]
     assert import_logs(logs, run.folder.parent, run.run_id).unchanged and add(run, logs) == []
     assert [(s.name, s.checksums) for s in scorings(run)] == before
+
+
+def test_two_that_add_at_once_do_it_one_after_the_other(run: Run, logs: Path) -> None:
+    """A second one that came meanwhile would take the first one's unfinished folder for that of a killed process."""
+    with ThreadPoolExecutor(2) as pool, lock(run.folder / ".scores.lock"):
+        both = [pool.submit(import_logs, logs, run.folder.parent, run.run_id) for _ in range(2)]
+        time.sleep(0.3)
+        assert not any(one.done() for one in both) and not (run.folder / "scores").exists()
+    assert sorted(len(one.result().unchanged) for one in both) == [0, 1]
+    assert [s.languages for s in scorings(run)] == [("it",)] and verify(run) == []
 
 
 def test_few_and_many_shots_are_scores_of_their_own(run: Run, logs: Path) -> None:

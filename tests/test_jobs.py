@@ -279,6 +279,32 @@ def test_a_process_id_that_was_used_again_is_left_alone(stand_in: Callable, tmp_
         bystander.wait()
 
 
+def test_a_run_that_cannot_be_written_down_does_not_go_on(
+    stand_in: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could find it, to show or to cancel it; an id that is still written down is that of another process."""
+    job = made(tmp_path, stand_in, "import time; time.sleep(600)")
+    began = []
+    popen = subprocess.Popen
+
+    def full(*_: object) -> None:
+        raise UserError("Cannot write: the disk is full.")
+
+    monkeypatch.setattr(process, "write_json", full)
+    monkeypatch.setattr(process.subprocess, "Popen", lambda *a, **k: began.append(popen(*a, **k)) or began[0])
+    with pytest.raises(UserError, match="disk is full"):
+        start(tmp_path, job)
+    assert began[0].returncode == -signal.SIGKILL
+    assert not read_job(job.folder).alive
+
+
+def test_the_process_that_is_cancelled_is_the_one_written_down_now(stand_in: Callable, tmp_path: Path) -> None:
+    job = made(tmp_path, stand_in, "import time; time.sleep(600)")
+    start(tmp_path, job)
+    cancel(job)  # as it was before the start
+    assert read_job(job.folder).state == "cancelled"
+
+
 @pytest.mark.parametrize(
     "job_id", ["../jobs", "..", "", "/etc", "0123456789abcdef/..", "x", "0123456789ABCDEF", "a\x00"]
 )

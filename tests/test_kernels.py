@@ -118,6 +118,13 @@ def test_the_measured_gain_decides(monkeypatch, worth, kind):
 
 
 @onednn
+def test_however_large_a_batch_is_kernels_are_measured_on_few_rows(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(kernels, "seconds", lambda work, *_: sizes.append(len(work.args[0])) or 1.0)
+    choose_linear(tiny_llama().model, 10**12)
+    assert set(sizes) == {kernels.MOST_ROWS}
+
+
 def test_a_wrong_kernel_is_not_used(monkeypatch):
     monkeypatch.setattr(kernels, "WORTH", 0.0)
     right = PrepackedLinear.forward

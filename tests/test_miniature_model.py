@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 
 from crossalign import tables
 from crossalign.demo import MODEL, TASKS
-from crossalign.miniature.control import control_folder
+from crossalign.miniature.control import NAME, control_folder
 from crossalign.miniature.recipe import Recipe
 from crossalign.miniature.train import train_tokenizer
 from crossalign.pipeline import run
 from crossalign.planning import RunRequest
+from crossalign.schema import UserError
 from crossalign.tasks import TASKS as ALL_TASKS
+from crossalign.weights import has_weights
 
 SHARES = Recipe().expected_shares()
 
@@ -52,6 +55,26 @@ def languages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 def test_it_answers_what_it_was_shown_in_combinations_it_never_saw(languages: dict[str, float]) -> None:
     assert languages["en"] > 0.9
     assert languages["es"] > 0.8
+
+
+def test_a_control_that_could_not_be_saved_is_made_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers writes the configuration before the weights; a folder with the first alone is no model."""
+    with monkeypatch.context() as patch:
+        patch.setattr("transformers.modeling_utils.safe_save_file", _full)
+        with pytest.raises(UserError, match="disk is full"):
+            control_folder(MODEL, tmp_path)
+    broken = tmp_path / ".models" / NAME
+    assert not broken.exists()
+    broken.mkdir()
+    (broken / "config.json").write_text("{}")
+    assert has_weights(control_folder(MODEL, tmp_path))
+    assert {p.name for p in broken.parent.iterdir()} == {NAME, f".{NAME}.lock"}
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_control_knows_nothing(tmp_path: Path) -> None:

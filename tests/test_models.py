@@ -1,7 +1,9 @@
 """Loading a model from a folder, what it is called by, and what is said when it cannot be had."""
 
 import json
+import pickle
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import huggingface_hub
@@ -49,6 +51,18 @@ def test_the_dtype_is_the_one_asked_for(tiny_folder, dtype):
 
 def test_a_cpu_works_in_float32():
     assert default_dtype("cpu") == "float32"
+
+
+@pytest.mark.parametrize(("has_it", "dtype"), [(True, "bfloat16"), (False, "float16")])
+@pytest.mark.parametrize(("device", "index"), [("cuda", 0), ("cuda:1", 1), ("auto", 0)])
+def test_a_gpu_that_only_emulates_bfloat16_works_in_float16(monkeypatch, has_it, dtype, device, index):
+    """torch says of every GPU that it has bfloat16, unless it is asked for more than software."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "device", lambda i: asked.append(i) or nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or has_it)
+    assert default_dtype(device) == dtype
+    assert asked == [index]
 
 
 def test_linear_to_attention_counts_operations():
@@ -198,6 +212,26 @@ def test_an_absent_device_names_the_remedy(tiny_folder, device):
 def test_a_broken_config_is_told_with_the_folder(folder, content):
     (folder / "config.json").write_text(content)
     with pytest.raises(UserError, match=r"(?s)Cannot load.*model"):
+        load(str(folder), "float32", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", b'{"model_type": "llama", "hidden_size": "many"}'),
+        ("tokenizer_config.json", b"[]"),
+        ("tokenizer.json", b"[]"),
+        ("pytorch_model.bin", b""),
+        ("pytorch_model.bin", b"no archive"),
+        ("pytorch_model.bin", pickle.dumps(print)),
+    ],
+)
+def test_files_that_no_library_understands_are_told_with_the_folder(folder, name, content):
+    """Each of the libraries has errors of its own; a pickle that names a function is refused by torch's loader."""
+    if name.endswith(".bin"):
+        (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=r"(?s)Cannot load a model from the folder .*model \(.*[A-Za-z]{3}"):
         load(str(folder), "float32", "cpu")
 
 

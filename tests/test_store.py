@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from crossalign.schema import SCHEMA_VERSION, RunSpec, Translation, UserError
 from crossalign.store import files, parts
 from crossalign.store.locks import lock
 from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
+from crossalign.store.states import write_states
 
 SPEC = RunSpec("models/name-1B", "files:1", "xcopa", "options", "en", "data")
 TRANSLATION = Translation("plain", "dev", 3.0, "by-script")
@@ -243,6 +245,18 @@ def test_a_flipped_bit_in_the_numbers_of_a_chunk_makes_it_absent(tmp_path: Path,
     assert not has_chunk(tmp_path, "key", 0, 3)
 
 
+def test_a_file_system_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with (
+        pytest.raises(UserError, match=r"Cannot lock .*a.lock \(Function not implemented\).*--cache"),
+        lock(tmp_path / "a.lock"),
+    ):
+        pass
+
+
 # --- states ------------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +279,18 @@ def test_kept_states_are_those_of_the_chunks(
             assert values.dtype == dtype
             np.testing.assert_array_equal(values, exact.astype(dtype))
     assert parts.verify(run) == []
+
+
+def test_states_too_large_for_float16_are_told_and_infinite(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    from safetensors.numpy import load_file
+
+    values = np.array([[[1.0, -7e4], [65504.0, np.inf], [np.nan, 1e5]]], np.float32)  # 1 instance, 2 options, hidden 2
+    assert write_states(tmp_path / "half", "float16", (1, 2, 2), 0, lambda layer: values) == 2
+    kept = load_file(tmp_path / "half")
+    np.testing.assert_array_equal(kept["options.0"], [[[1.0, -np.inf], [65504.0, np.inf]]])
+    np.testing.assert_array_equal(kept["premises.0"], [[np.nan, np.inf]])
+    assert write_states(tmp_path / "whole", "float32", (1, 2, 2), 0, lambda layer: values) == 0
+    assert not recwarn.list
 
 
 def test_states_asked_for_in_another_precision_are_kept_in_it(request_of: Callable, tmp_path: Path) -> None:

@@ -276,6 +276,21 @@ def test_a_limit_does_not_hide_instances_that_the_pivot_lacks(ids: tuple[int, ..
         load_language(task, read, "it", pivot, "options", "repaired", 0)
 
 
+@pytest.mark.parametrize("gold", [float("inf"), 1.9, "1.5", None, "two"])
+@pytest.mark.parametrize("row", [BELEBELE | {"correct_answer_num": None}, STORY | {"answer_right_ending": None}])
+def test_an_answer_that_is_no_whole_number_is_not_in_the_schema(row: dict, gold: object) -> None:
+    task, field = ("belebele", "correct_answer_num") if "link" in row else ("xstorycloze", "answer_right_ending")
+    read = reading(**{TASKS[task].pivot: [row | {field: gold}]})
+    with pytest.raises(UserError, match="not in the upstream schema"):
+        load_pivot(TASKS[task], read, TASKS[task].pivot, "options", "repaired", None, 0)
+
+
+def test_half_a_character_in_an_id_is_told() -> None:
+    read = reading(eng_Latn=[BELEBELE | {"question_number": "\ud800"}])
+    with pytest.raises(UserError, match="half a surrogate pair"):
+        load_pivot(belebele.TASK, read, "eng_Latn", "options", "repaired", None, 0)
+
+
 # --- real data ---------------------------------------------------------------------------------------------------
 
 REPAIRED = {"th": 250, "tr": 51, "sw": 37, "id": 4, "it": 4}

@@ -16,6 +16,9 @@ from torch.nn import functional
 WORTH = 1.05
 """Prepacked layers are used when they are at least this many times as fast; a measurement may be off by some hundredths."""
 
+MOST_ROWS = 512
+"""Rows that kernels are measured on at most: what is asked is a ratio."""
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, KEPT_FREE = 1 << 26, 1 << 27
 """Blocks up to 64 MB come from the heap, which gives memory back when more than 128 MB at its end are free, unless more is
@@ -50,6 +53,7 @@ def choose_linear(model: nn.Module, rows: int) -> tuple[str, str]:
     if not hidden or hidden[0].weight.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
         return "torch", "no float32 linear layers on a CPU"
     layer = max(hidden, key=lambda m: m.weight.numel())
+    rows = min(rows, MOST_ROWS)
     x = torch.randn(rows, layer.in_features)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -18,7 +18,7 @@ from crossalign.schema import UserError
 from crossalign.store import parts
 from crossalign.store.files import writing
 from crossalign.store.runs import Run
-from crossalign.store.scorings import finish_scoring, scorings, writing_scoring
+from crossalign.store.scorings import adding_scorings, finish_scoring, scorings, writing_scoring
 
 
 class Question(NamedTuple):
@@ -43,7 +43,7 @@ def add_accuracy(run: Run, sources: Iterable[RunSource], report: Report) -> Run:
             f"The logs are of {', '.join(there)}, but {run.run_id} is of {run.spec.model_name} on {run.spec.task}: "
             "nothing was added."
         )
-    with ExitStack() as stack:
+    with adding_scorings(run), ExitStack() as stack:
         finishing = [_stage(run, source, stack, report) for source in fitting]
         for finish in finishing:  # only when all of them agree
             finish()

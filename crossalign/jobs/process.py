@@ -83,7 +83,13 @@ def _launch(folder: Path, arguments: list[str], process: Process, name: str) -> 
                 pass_fds=(held.fileno(),), start_new_session=True,
             )  # fmt: skip
         known = asdict(process) | {"pid": child.pid, "host": platform.node(), "started": time.time()}
-        write_json(folder / "process.json", known)
+        try:
+            write_json(folder / "process.json", known)
+        except BaseException:
+            # Nobody could find it any more, to show or to cancel it.
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise
 
 
 def _take(descriptor: int) -> None:
@@ -99,7 +105,8 @@ def _take(descriptor: int) -> None:
 def cancel(job: Job, patience: float = PATIENCE) -> None:
     """Ends the job's process and all it has started: asked to end at first, then made to.
 
-    The process id is believed only while the job's lock is held, so it cannot be that of another process by now.
+    The process id, as the disk has it now, is believed while the job's lock is held: the process is alive then. What is
+    made to end a moment later is what is left of its group.
 
     Raises:
         UserError: it runs on another machine, or this is a hosted copy.
@@ -107,6 +114,7 @@ def cancel(job: Job, patience: float = PATIENCE) -> None:
     _refuse_when_hosted()
     if not is_alive(job.folder):
         return
+    job = read_job(job.folder)
     if job.process.host != platform.node() or job.process.pid <= 1:
         raise UserError(f"This job runs on {job.process.host or 'another machine'}: cancel it there.")
     (job.folder / "cancelled").touch()

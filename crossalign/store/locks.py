@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from crossalign.schema import UserError
 from crossalign.store.files import writing
 
 
@@ -23,4 +24,8 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[boo
         except BlockingIOError:
             yield False
             return
+        except OSError as error:
+            raise UserError(
+                f"Cannot lock {path} ({error.strerror}): give a --cache on a file system that has locks between processes."
+            ) from None
         yield True

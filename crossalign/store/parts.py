@@ -68,7 +68,8 @@ def finish_part(run: Run, temporary: Path, manifest: Manifest) -> None:
     complete = replace(manifest, checksums={p.name: checksum(p) for p in files})
     write_json(temporary / "manifest.json", asdict(replace(complete, digest=complete.own_digest)))
     target = run.part_folder(manifest.language)
-    with writing(target):
+    # Not while `add_file` writes into the part that is replaced.
+    with lock(run.folder / ".files.lock"), writing(target):
         if target.exists() and _exchanged(temporary, target):
             return  # what was there is now the temporary folder, which is removed
         shutil.rmtree(target, ignore_errors=True)

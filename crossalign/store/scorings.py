@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from crossalign.schema import SCHEMA_VERSION, UserError
 from crossalign.store.files import checksum, one_line, read_json, temporary_folder, write_json, writing
+from crossalign.store.locks import lock
 from crossalign.store.runs import Run
 
 
@@ -43,8 +44,13 @@ def find_scoring(run: Run, name: str) -> Scoring:
     return found[0]
 
 
+def adding_scorings(run: Run) -> AbstractContextManager[bool]:
+    """Held by whoever adds scorings to a run, from looking which there are to the last one finished."""
+    return lock(run.folder / ".scores.lock")
+
+
 def writing_scoring(run: Run, name: str) -> AbstractContextManager[Path]:
-    """A temporary folder to fill; `finish_scoring` inside the block makes it the scoring."""
+    """A temporary folder to fill; `finish_scoring` inside the block makes it the scoring. Within `adding_scorings`."""
     return temporary_folder(run.folder / "scores", name)
 
 

@@ -162,7 +162,7 @@ def _instances(task: Task, rows: Rows, language: str, protocol: str) -> list[Ins
     for row in rows:
         try:
             instances.append(task.instance(row, language, protocol))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(
                 f"{task.title}, {language}, row {row['row_index'] + 1} is not in the upstream schema "
                 f"({type(error).__name__}: {error}); its fields are {', '.join(k for k in row if k != 'row_index')}."
@@ -191,9 +191,9 @@ def _check(task: Task, language: str, instances: Sequence[Instance]) -> None:
 
 
 def _check_texts(name: str, instance: Instance) -> None:
-    texts = (instance.group, instance.premise, instance.context, instance.prompt)
+    texts = (instance.instance_id, instance.group, instance.premise, instance.context, instance.prompt)
     try:
-        "".join((*texts, *instance.options, *instance.continuations)).encode()
+        "".join((*texts, *instance.options, *instance.continuations, *instance.tags)).encode()
     except TypeError:
         raise UserError(f"{name} has a text that is none: every text must be a string.") from None
     except UnicodeEncodeError:

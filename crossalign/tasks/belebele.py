@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossalign.schema import Instance
-from crossalign.tasks.records import Origin, Row, Task
+from crossalign.tasks.records import Origin, Row, Task, counted_from_one
 
 REVISION = "7899cdfa4e1e0d733fd77c848e2c273cb1d32be2"
 """Commit on the Hub, with a configuration per language."""
@@ -40,7 +40,7 @@ def _instance(row: Row, language: str, protocol: str) -> Instance:
         listed = "\n".join(f"{letter}: {answer}" for letter, answer in zip(LETTERS, answers, strict=True))
         prompt, continuations = f"P: {passage}\nQ: {question.strip()}\n{listed}\nAnswer:", LETTERS
     identity = f"{row['link']}#{row['question_number']}"
-    gold = int(row["correct_answer_num"]) - 1
+    gold = counted_from_one(row["correct_answer_num"])
     return Instance(identity, row["link"], context, context, answers, gold, prompt, continuations)
 
 

@@ -78,3 +78,15 @@ class Task:
 def few_shot_prefix(shots: Sequence[Instance]) -> str:
     """The solved examples that stand before every prompt, separated as in lm-evaluation-harness (blank line)."""
     return "".join(f"{s.prompt} {s.continuations[s.gold or 0]}\n\n" for s in shots)
+
+
+def counted_from_one(value: str | float) -> int:
+    """The index, from 0, that data count from 1, as a number or its digits.
+
+    Raises:
+        ValueError: no whole number.
+    """
+    number = float(value)
+    if not number.is_integer():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(number) - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossalign.schema import Instance
-from crossalign.tasks.records import Origin, Row, Task
+from crossalign.tasks.records import Origin, Row, Task, counted_from_one
 
 REVISION = "refs/convert/parquet"
 """The Hub's own conversion: the commits of the repository hold a loading script, which is not run."""
@@ -23,7 +23,7 @@ def _instance(row: Row, language: str, protocol: str) -> Instance:
     story = " ".join(row[f"input_sentence_{i}"] for i in range(1, 5))
     endings = (row["sentence_quiz1"], row["sentence_quiz2"])
     identity = str(row["story_id"])
-    gold = int(row["answer_right_ending"]) - 1
+    gold = counted_from_one(row["answer_right_ending"])
     return Instance(identity, identity, story, story, endings, gold, story, endings)
 
 

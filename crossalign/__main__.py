@@ -21,10 +21,6 @@ UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 # from the thread that is waited for, and a pass takes ten times as long. libgomp reads this when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-COLLECTED_AFTER = 50_000
-"""New objects after which Python looks for garbage, not 700: imports make half a million that stay, and looking through them
-again and again takes a ninth of the time until a model is loaded."""
-
 LEARN = "Start with: crossalign run --model MODEL --task xcopa --languages sw,it   (a Hub id or a local folder)"
 
 
@@ -277,7 +273,11 @@ def _add_computation(add: Callable[..., object]) -> None:
 
 
 def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:
-    add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on a CPU, bfloat16 on a GPU")
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="default: float32 on a CPU, bfloat16 on a GPU (float16 on one without it)",
+    )
     add(
         "--device",
         metavar="D",
@@ -288,7 +288,8 @@ def _add_execution(add: Callable[..., object], batch_tokens: str) -> None:
 
 def run_command_line() -> None:
     """Entry point of the installed `crossalign` command."""
-    gc.set_threshold(COLLECTED_AFTER)
+    # Imports make half a million objects that stay: looking for garbage among them after every 700 is a ninth of the start.
+    gc.set_threshold(50_000)
     status = main()
     # The system takes everything back at once; a last search for garbage among all that was imported takes a second.
     gc.freeze()

@@ -1,8 +1,9 @@
-"""Bytes, seconds and p values as people read them."""
+"""Bytes, seconds, intervals and p values as people read them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import SupportsFloat
 
 SMALLEST_P = 0.0001
@@ -34,6 +35,15 @@ def p_digits(p: SupportsFloat) -> str:
 def holds_p_values(column: str) -> bool:
     """Whether a column of our tables holds p values, by its name: p, p_holm, mcnemar, and so on."""
     return column in ("p", "mcnemar") or column.startswith("p_")
+
+
+def in_brackets(low: float, high: float, written: Callable[[float], str]) -> str:
+    """An interval to stand behind its estimate; nothing where it is unknown.
+
+    >>> "r = 0.5" + in_brackets(0.25, 0.75, str), "r = 1" + in_brackets(math.nan, math.nan, str)
+    ('r = 0.5 [0.25, 0.75]', 'r = 1')
+    """
+    return "" if math.isnan(low) or math.isnan(high) else f" [{written(low)}, {written(high)}]"
 
 
 def bytes_in_words(count: float | int) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from crossalign import console
 from crossalign.alignment import ALIGNMENT_METRICS
+from crossalign.amounts import in_brackets
 from crossalign.planning import RunRequest, request_of
 from crossalign.schema import UserError
 from crossalign.store.parts import verify as verify_run
@@ -238,7 +239,7 @@ def _show_languages(one: Run, languages: "DataFrame", chosen: "DataFrame", pooli
 
 
 def _interval(value: float, low: float, high: float) -> str | None:
-    return None if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return None if value != value else f"{value:.3f}{in_brackets(low, high, '{:.3f}'.format)}"
 
 
 COMMANDS = {

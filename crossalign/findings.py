@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from crossalign.amounts import p_value
+from crossalign.amounts import in_brackets, p_value
 from crossalign.statistics import COHORTS, FEWEST_POINTS, correlation, delta, holm, paired_difference
 from crossalign.tables import facts_of
 
@@ -102,8 +102,8 @@ def association(
     if math.isnan(found.value):
         return Finding("Over languages", f"{what}: no correlation, as one of them is the same everywhere.", "languages")
     text = (
-        f"{what}: r = {signed(found.value)} [{signed(found.low)}, {signed(found.high)}], {p_value(found.p)}; by rank "
-        f"{signed(ranked.value)} [{signed(ranked.low)}, {signed(ranked.high)}]."
+        f"{what}: r = {signed(found.value)}{in_brackets(found.low, found.high, signed)}, {p_value(found.p)}; by rank "
+        f"{signed(ranked.value)}{in_brackets(ranked.low, ranked.high, signed)}."
     )
     return Finding("Over languages", text, "languages")
 
@@ -248,8 +248,7 @@ def percent(value: float, low: float = math.nan, high: float = math.nan, digits:
     """
     if math.isnan(value):
         return "undefined"
-    interval = "" if math.isnan(low) or math.isnan(high) else f" [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
-    return f"{100 * value:.{digits}f} %{interval}"
+    return f"{100 * value:.{digits}f} %{in_brackets(low, high, lambda share: f'{100 * share:.{digits}f}')}"
 
 
 def points(value: float, low: float = math.nan, high: float = math.nan) -> str:
@@ -258,8 +257,7 @@ def points(value: float, low: float = math.nan, high: float = math.nan) -> str:
     >>> points(-0.099, -0.2, 0.001)
     '−9.9 points [−20.0, 0.1]'
     """
-    interval = "" if math.isnan(low) or math.isnan(high) else f" [{signed(100 * low, 1)}, {signed(100 * high, 1)}]"
-    return f"{signed(100 * value, 1)} points{interval}"
+    return f"{signed(100 * value, 1)} points{in_brackets(low, high, lambda share: signed(100 * share, 1))}"
 
 
 def signed(value: float, digits: int = 2) -> str:

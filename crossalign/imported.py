@@ -57,6 +57,20 @@ def aligned_instances(run: Run, code: str, pooling: str, metric: str) -> Aligned
     return None if values is None else Aligned(values.T, np.full(values.T.shape, np.nan, np.float32))
 
 
+def side_by_side(
+    decided: Iterable[Float[np.ndarray, "layer instance"]],
+) -> Float[np.ndarray, "last_layer every_instance"]:
+    """Decisions of several languages, one after the other; NaN at layers that a language lacks.
+
+    Raises:
+        ValueError: there is no language.
+    """
+    blocks = list(decided)
+    last = max(map(len, blocks), default=0)
+    padded = [np.pad(b, ((0, last - len(b)), (0, 0)), constant_values=np.nan) for b in blocks]
+    return np.concatenate(padded, axis=1)
+
+
 def external_scores(run: Run, code: str) -> pd.DataFrame:
     """Translation quality scored elsewhere, a row per sentence, field, direction and metric.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from crossalign.alignment import metric_label
-from crossalign.amounts import p_value
+from crossalign.amounts import in_brackets, p_value
 from crossalign.languages import language, matching_code
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
@@ -208,7 +208,7 @@ def best_layer_in_words(found: LayerCorrelations) -> str:
         return "No layer has a defined correlation."
     row = found.table.set_index("layer").loc[found.best["layer"].iloc[0]]
     return (
-        f"Best layer: {found.best['layer'].iloc[0]}, r = {row['r']:.2f} [{row['low']:.2f}, {row['high']:.2f}], "
+        f"Best layer: {found.best['layer'].iloc[0]}, r = {row['r']:.2f}{in_brackets(row['low'], row['high'], '{:.2f}'.format)}, "
         f"n = {row['n']:.0f} languages; {p_value(row['p_best'])} corrected for having looked at {len(found.table)} layers "
         f"({p_value(row['p'])} had it been named beforehand)."
     )

@@ -87,6 +87,24 @@ def test_a_job_is_estimated_started_cancelled_resumed_and_finished(stand_in: Cal
     assert not list_jobs(tmp_path) and not app.exception
 
 
+def test_the_number_of_instances_is_the_tasks_own_until_it_is_chosen(tmp_path: Path) -> None:
+    """Of FLORES the first 100 as in the papers, wherever one comes from; MEXA depends on how many there are."""
+    app = opened(tmp_path, "compute", task="xcopa")
+    assert app.selectbox(key="limit").value == 0
+    app = app.selectbox(key="task").set_value("flores").run()
+    assert (
+        app.selectbox(key="limit").value
+        == 100
+        == opened(tmp_path, "compute", task="flores").selectbox(key="limit").value
+    )
+    app = app.selectbox(key="task").set_value("xcopa").run()
+    assert app.selectbox(key="limit").value == 0
+    app = app.selectbox(key="limit").set_value(50).run()
+    app = app.selectbox(key="task").set_value("flores").run()
+    assert app.selectbox(key="limit").value == 50
+    assert opened(tmp_path, "compute", task="flores", limit="0").selectbox(key="limit").value == 0
+
+
 def test_a_refusal_is_told_where_the_button_is(tmp_path: Path) -> None:
     for model in ("--out", "../../etc", "a; rm -rf /", "$(id)", "/etc", "x\ny"):
         app = press(opened(tmp_path, "compute", model=model), "See what it takes")

@@ -14,6 +14,7 @@ from foreign import by_item, write_json, write_logs, xcopa_samples
 from opening import figure, opened, said
 from streamlit.testing.v1 import AppTest
 
+from crossalign.__main__ import main
 from crossalign.importers.lm_eval import import_logs
 from crossalign.importers.published import import_release
 from crossalign.schema import UserError
@@ -133,9 +134,14 @@ def test_a_layer_that_the_metric_lacks_is_said_and_not_answered_with_another(
 
     cache, run_id = runs["decisions"]  # of its two metrics one has one layer more
     lacking = {"metric": "dali", "rule": "layer", "layer": str(LAYERS)}
-    for name in ("instances", "instance"):
-        app = opened(cache, name, run=run_id, language="it", **lacking)
-        assert "Italian has no layer 6 of this metric in this run" in said(app).replace("\\", "")
+    for name in ("instances", "instance", "languages"):
+        app = opened(cache, name, run=run_id, **lacking)
+        assert "Left out of the link, as this run does not offer it: layer=6" in said(app).replace("\\", "")
+        assert app.slider(key="layer").max == LAYERS - 1
+    app = opened(cache, "languages", run=run_id, metric="mexa_t", rule="layer", layer=str(LAYERS))
+    assert app.slider(key="layer").value == LAYERS
+    app = app.segmented_control(key="metric").set_value("dali").run()
+    assert app.slider(key="layer").value == LAYERS - 1, "the nearest that is offered"
     monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
     run = data.run_tables(run_id)
     lacks = data.Selection(run_id, "dali", "last_token", "layer", LAYERS)
@@ -143,6 +149,47 @@ def test_a_layer_that_the_metric_lacks_is_said_and_not_answered_with_another(
     assert set(topics[0]) - set(topics[1]) >= {"Over instances"} and "Largest gap" in topics[1]
     with pytest.raises(UserError, match="has no layer 6 of this metric"):
         pairs.paired(run, lacks, pairs.Other(run, lacks, ("A", "B")), "alignment")
+
+
+def test_a_language_without_answers_does_not_take_those_of_the_others_away(
+    runs: dict[str, tuple[Path, str]],
+) -> None:
+    alone = page(runs, "decisions", "instances", language="th")
+    assert not alone.metric and "Accuracy of Thai was imported as a whole" in said(alone)
+    together = page(runs, "decisions", "instances", language="th", of="all")
+    assert "within 2 languages" in together.metric[-1].label and figure(together, "crossed").data
+
+
+def test_languages_may_have_different_numbers_of_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    release, cache = tmp_path / "release", tmp_path / "cache"
+    for seed, (name, code) in enumerate((("italian", "it"), ("swahili", "sw"))):
+        for one in (code, f"en_{code}"):
+            samples = {f"xcopa_{one}": xcopa_samples(one[:2], scores(seed))}
+            write_logs(release / f"accuracy_outputs/Small/xcopa_5shot/{one}/org__small", samples, shots=5)
+        drawn = by_item(decisions(seed)[: LAYERS - seed])
+        write_json(release / f"alignment_outputs/Small/xcopa_dali/DALI_{name}_lasttoken.json", drawn)
+    report = import_release(release, cache)
+    assert any("its last layer is" in note for note in report.notes)
+    run_id = list_runs(cache)[0][0].run_id
+    app = opened(cache, "instances", run=run_id, of="all")
+    assert not app.exception and not app.error and figure(app, "by-layer").data
+    assert main(["export", run_id, "--out", str(tmp_path / "out"), "--cache", str(cache)]) == 0
+    assert (tmp_path / "out/report/index.html").is_file()
+
+
+def test_beside_published_figures_stands_the_runs_own_accuracy(
+    runs: dict[str, tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossalign.ui import analyses, data
+
+    cache, run_id = runs["decisions"]
+    monkeypatch.setenv("CROSSALIGN_CACHE", str(cache))
+    run, other = data.run_tables(run_id), data.run_tables(runs["accuracy"][1])
+    own = data.Selection(run_id, "dali", "last_token")
+    borrowed = replace(own, accuracy_of=other.run.run_id, accuracy_version=other.version)
+    assert not data.language_points(run, own)["accuracy"].equals(data.language_points(run, borrowed)["accuracy"])
+    frames = [analyses.with_published(run, s, "xcopa").sort_values(["model", "language"]) for s in (own, borrowed)]
+    assert frames[0]["accuracy"].tolist() == pytest.approx(frames[1]["accuracy"].tolist(), nan_ok=True)
 
 
 @pytest.mark.parametrize("analysis", ["needed", "confidence", "pivot", "model"])
@@ -166,7 +213,11 @@ def test_an_instance_has_the_pivots_own_version_and_its_decisions(runs: dict[str
 
 def test_what_is_known_of_whole_languages_only_is_said(runs: dict[str, tuple[Path, str]]) -> None:
     app = page(runs, "no samples", "instances")
-    assert "whole languages only" in said(app) and not app.metric and len(app.dataframe[-1].value) == N
+    assert (
+        "Accuracy of Spanish was imported as a whole" in said(app)
+        and not app.metric
+        and len(app.dataframe[-1].value) == N
+    )
     assert "not known which instances" in said(page(runs, "no samples", "layers"))
     assert page(runs, "no samples", "instance").title[0].value == "Instance"
 

@@ -13,10 +13,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from synthetic import HOSTILE, Shape, synthetic_run
 
+from crossalign.ui.instance_list import NEXT, PREVIOUS
 from crossalign.ui.reading import GOLD, PREDICTED
 
 FOUR = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn")
-NEXT, PREVIOUS = "Alt+ArrowRight", "Alt+ArrowLeft"
 
 Open = Callable[..., AppTest]
 

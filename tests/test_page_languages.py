@@ -163,3 +163,14 @@ def test_as_published_the_last_layer_does_not_count(whole: Path) -> None:
     rates = data.curves(run, chosen, ("sw",)).set_index("layer")["rate"]
     assert points.loc["sw", "rate"] == pytest.approx(rates.drop(6).mean()) != rates.mean()
     assert data.layers_of(run, data.Selection(run.run_id, "dali", "last_token", "max_published"))["sw"] < 6
+
+
+def test_a_click_on_all_languages_together_chooses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossalign.ui import selection
+
+    state = {"language": "sw"}
+    monkeypatch.setattr(selection.st, "session_state", state)
+    selection.go_to_language([""])
+    assert state == {"language": "sw"}
+    selection.go_to_language(["it"])
+    assert state == {"language": "it"}

@@ -16,6 +16,7 @@ from synthetic_translation import synthetic_translation
 
 from crossalign.importers.published import import_release
 from crossalign.translation.sentences import SCALES
+from crossalign.ui.instance_list import NEXT
 
 FIVE = ("eng_Latn", "swh_Latn", "arb_Arab", "deu_Latn", "tha_Thai")
 OTHERS = FIVE[1:]
@@ -166,7 +167,7 @@ def test_a_sentence_shows_its_texts_with_the_differences_marked(whole: Path) -> 
     assert figure(app, "margin-by-layer").data and len(figure(app, "languages").data[0].y) == 4
     text = said(app).replace("\\", "")
     assert "chrF++ " in text and "aligned, margin" in text and "Dashed line" in text
-    app.button(key="Alt+ArrowRight").click().run()
+    app.button(key=NEXT).click().run()
     assert app.query_params["sentence"] == "passage-5#2"
 
 

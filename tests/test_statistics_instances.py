@@ -265,6 +265,14 @@ def test_the_interval_of_the_auc_covers_as_often_as_it_says(shift, n):
     assert abs(np.mean([f.low <= truth <= f.high for f in found]) - 0.95) < 0.03
 
 
+@pytest.mark.parametrize("n", [31, 100])
+def test_beside_a_single_instance_the_interval_of_the_auc_is_wide(n):
+    """It is at any place among the others by chance alone; how far such instances scatter, one cannot say."""
+    first = np.arange(n) == 0
+    found = [auc(np.roll(np.arange(n), place).astype(float), first.astype(float)) for place in range(n)]
+    assert all(f.low <= 0.5 <= f.high for f in found) and all(f.high - f.low > 0.7 for f in found)
+
+
 # --- two runs ----------------------------------------------------------------------------------------------------
 
 

@@ -82,6 +82,14 @@ def test_effects_per_language_and_within_languages() -> None:
     )
 
 
+def test_languages_with_one_sentence_on_a_side_are_not_counted_among_the_pooled() -> None:
+    frame = points()
+    assert relations.languages_pooled(frame, "chrf", "rank") == 7
+    few = frame[(frame["language"] == "l0") & (frame["aligned"] == 1)].index[1:]
+    assert relations.languages_pooled(frame.drop(index=few), "chrf", "rank") == 6
+    assert relations.over_languages(frame.drop(index=few), "chrf", "rank").n == 300
+
+
 def test_bins_hold_all_sentences_and_the_smooth_curve_follows_a_line() -> None:
     frame = points().assign(chrf=lambda f: 10 * f["margin"])
     found = relations.bins(frame, "chrf", "margin")

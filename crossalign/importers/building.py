@@ -81,7 +81,10 @@ class Builder:
             if where is not None:
                 self.placed.setdefault(code, {})[metric, pooling] = where, decisions.values
                 last = decisions.values.shape[1] - 1
-                self.last_layers[metric] = max(self.last_layers.get(metric, 0), last)
+                known = self.last_layers.setdefault(metric, last)
+                if known != last:
+                    self.report.notes.append(f"{path.name}: its last layer is {last}, that of another file {known}.")
+                self.last_layers[metric] = max(known, last)
 
     def _part(self, code: str, source: LanguageSource) -> None:
         with parts.writing_part(self.run, code) as folder:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from crossalign import outcomes, relations
 from crossalign.alignment import metric_label
-from crossalign.imported import Aligned, aligned_instances
+from crossalign.imported import Aligned, aligned_instances, side_by_side
 from crossalign.run_tables import RunTables, read_tables
 from crossalign.schema import UserError
 from crossalign.store.runs import Run
@@ -90,4 +90,4 @@ def one_of(name: str, asked: str, offered: list[str], run: Run) -> str:
 
 def all_decided(material: Material) -> np.ndarray:
     """Decisions [layer, instance] of all languages one after the other, as the rows of `instances`."""
-    return np.concatenate([mine.decided for mine in material.decided.values()], axis=1)
+    return side_by_side(mine.decided for mine in material.decided.values())

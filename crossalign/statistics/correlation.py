@@ -1,6 +1,7 @@
 """Correlation over languages: Pearson, Spearman, Kendall, with intervals and permutation tests.
 
-All leave out the points where a side is NaN, and are NaN where a side is constant or has fewer than `FEWEST_POINTS`.
+All leave out the points where a side is NaN, and are NaN where a side is constant or has fewer than `FEWEST_POINTS`. A
+coefficient of 1 or -1 has no interval.
 """
 
 from __future__ import annotations
@@ -208,7 +209,8 @@ def _with_interval(r: float, n: int, variance: float, lost: int) -> Correlation:
     """Interval on Fisher's scale with standard error sqrt(variance / (n - lost))."""
     if math.isnan(r) or n <= lost:
         return Correlation(r, math.nan, math.nan, n)
-    if abs(r) == 1:
-        return Correlation(r, r, r, n)
+    if abs(r) > 1 - ROUNDING:
+        # Fisher's scale ends here. Few points are often in perfect order by chance, so the coefficient is no interval.
+        return Correlation(r, math.nan, math.nan, n)
     centre, half = math.atanh(r), Z95 * math.sqrt(variance / (n - lost))
     return Correlation(r, math.tanh(centre - half), math.tanh(centre + half), n)

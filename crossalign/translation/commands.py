@@ -10,7 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from crossalign import console
-from crossalign.amounts import p_digits
+from crossalign.amounts import in_brackets, p_digits
 from crossalign.planning import request_of
 from crossalign.schema import UserError
 from crossalign.store.runs import Run, find_run
@@ -95,11 +95,8 @@ def _show_directions(one: Run, records: list[dict], alignment: Run | None) -> No
 
 
 def _interval(value: float, low: float, high: float, digits: int = 3) -> str | None:
-    if value != value:
-        return None
-    if low != low:  # a single sentence has no interval
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    written = f"{{:.{digits}f}}".format
+    return None if value != value else written(value) + in_brackets(low, high, written)
 
 
 def export(one: Run, cache: Path, out: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from crossalign.amounts import p_value
+from crossalign.amounts import in_brackets, p_value
 from crossalign.findings import LEVEL, Finding, association, counted, signed
 from crossalign.languages import language
 from crossalign.relations import language_points
@@ -114,7 +114,7 @@ def between(of: Direction) -> Finding | None:
     low, high = (-pooled.high, -pooled.low) if worse else (pooled.low, pooled.high)
     text = (
         f"Within languages, aligned sentences (MEXA, {BEST}) are translated {_points(of, abs(pooled.value))} points of "
-        f"{SCALES[of.score]} {'worse' if worse else 'better'} than the others [{_points(of, low)}, {_points(of, high)}], "
+        f"{SCALES[of.score]} {'worse' if worse else 'better'} than the others{in_brackets(low, high, lambda value: _points(of, value))}, "
         f"{p_value(pooled.p)}, n = {pooled.n:,}. After correction they are better in {int((passed['estimate'] > 0).sum())} "
         f"and worse in {int((passed['estimate'] < 0).sum())} of {counted(len(tested), 'language')}."
     )
@@ -127,5 +127,4 @@ def _points(of: Direction, value: float) -> str:
 
 def _with_interval(of: Direction, row: pd.Series) -> str:
     low, high = row[f"{of.score}_low"], row[f"{of.score}_high"]
-    interval = "" if math.isnan(low) or math.isnan(high) else f" [{_points(of, low)}, {_points(of, high)}]"
-    return _points(of, row[of.score]) + interval
+    return _points(of, row[of.score]) + in_brackets(low, high, lambda value: _points(of, value))

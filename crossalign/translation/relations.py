@@ -102,6 +102,11 @@ def over_languages(points: pd.DataFrame, score: str, effect: str) -> Estimate:
     return EFFECTS[effect].over(_numbers(points, score), _numbers(points, "aligned"), language, group)
 
 
+def languages_pooled(points: pd.DataFrame, score: str, effect: str) -> int:
+    """How many languages `over_languages` counts: those with enough sentences on both sides."""
+    return sum(over_languages(mine, score, effect).n > 0 for _, mine in points.groupby("language", observed=True))
+
+
 def within_sentences(points: pd.DataFrame, score: str) -> Estimate:
     """How much better a sentence is translated where it is aligned than where it is not, beyond what languages differ in.
 

@@ -177,9 +177,9 @@ def cohort_curves(run: RunTables, selection: Selection, language: str, value: st
 def with_published(run: RunTables, selection: Selection, task: str) -> pd.DataFrame:
     """`relations.published_points` of a task and, where the run has the same task, the run's points; column model.
 
-    Both of `published_metric`.
+    Both of `published_metric`, and with the run's own accuracy, which is of the same task.
     """
-    selection = replace(selection, metric=published_metric(selection.metric))
+    selection = replace(selection, metric=published_metric(selection.metric), accuracy_of="", accuracy_version=())
     at = selection.fixed_layer(reference.N_LAYERS)
     rule = selection.rule.removesuffix("_published")
     published = relations.published_points(task, selection.metric, rule, at).assign(model=PUBLISHED)

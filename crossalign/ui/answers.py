@@ -28,12 +28,12 @@ ALL_LAYERS = {"layers": "best of all layers"}
 """For Δ only."""
 
 
-def missing_answers(run: RunTables) -> str:
-    """Why no instance is known to be right or wrong, and what there is instead."""
+def missing_answers(run: RunTables, whose: str) -> str:
+    """Why of no instance of a language, or of all, it is known whether it is right, and what there is instead."""
     if not run.facts.get("n_options"):
         return "This task has no answers to be right or wrong, so there is nothing to compare alignment with."
     return (
-        "Accuracy was imported for whole languages only, so it is not known which instances were answered right. The page "
+        f"Accuracy of {whose} was imported as a whole, so it is not known which instances were answered right. The page "
         "of languages compares alignment with it; logs of lm-evaluation-harness with samples would add the instances."
     )
 

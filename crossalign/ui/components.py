@@ -17,6 +17,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from crossalign.amounts import in_brackets
 from crossalign.figures.standalone import html_page
 from crossalign.imported import missing
 from crossalign.ui.data import RunTables
@@ -136,8 +137,8 @@ def estimate(value: float, low: float = math.nan, high: float = math.nan, n: int
     size = "" if n is None else f", n = {n:,}"
     if math.isnan(value):
         return "undefined" + size
-    interval = "" if math.isnan(low) or math.isnan(high) else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:.{digits}f}{interval}{size}"
+    written = f"{{:.{digits}f}}".format
+    return f"{written(value)}{in_brackets(low, high, written)}{size}"
 
 
 # --- figure, table, files ----------------------------------------------------------------------------------------

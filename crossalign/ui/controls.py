@@ -32,6 +32,7 @@ def choose_one(
     help: str | None = None,  # noqa: A002 (Streamlit's name)
     width: int | Literal["stretch"] = "stretch",
     buttons: bool = False,
+    follow: bool = False,
 ) -> T:
     """One of several options: buttons for a few, a list with search for more.
 
@@ -39,10 +40,13 @@ def choose_one(
         key: name of the control, in the session and in the URL.
         default: the first option where it is None or not offered.
         buttons: always buttons, in as many rows as they need.
+        follow: the value moves with the default for as long as it is the default.
     """
     first = default if default in options else options[0]
     offered = {str(option): option for option in options}
     address.settle(key, lambda text: offered.get(_one(text)), first, lambda value: value in options)
+    if follow:
+        _follow(key, first)
     settings = {"format_func": format_func, "key": key, "help": help, "width": width}
     if buttons or (len(options) <= FEW and sum(len(format_func(o)) for o in options) <= NARROW):
         # Buttons, unlike a list, read Markdown.
@@ -53,6 +57,13 @@ def choose_one(
     value = value if value in options else first
     address.keep(key, str(value))
     return value
+
+
+def _follow(key: str, default: T) -> None:
+    """Moves a control that is at its old default to the new one."""
+    before, st.session_state[f"{key}-default"] = st.session_state.get(f"{key}-default"), default
+    if st.session_state[key] == before:
+        st.session_state[key] = default
 
 
 def choose_several(
@@ -97,12 +108,13 @@ def choose_number(
         follow: the value moves with the default for as long as it is the default.
     """
     start = low if default is None else min(max(default, low), high)
+    if isinstance(shown := st.session_state.get(key), int):
+        st.session_state[key] = min(max(shown, low), high)  # the nearest where other values are offered than before
     address.settle(key, lambda text: int(_one(text)), start, lambda v: isinstance(v, int) and low <= v <= high)
     if low == high:
         return low
     if follow:
-        before, st.session_state[f"{key}-default"] = st.session_state.get(f"{key}-default"), start
-        st.session_state[key] = start if st.session_state[key] == before else st.session_state[key]
+        _follow(key, start)
     value = int(st.slider(label, low, high, key=key, **settings))
     address.keep(key, str(value))
     return min(max(value, low), high)

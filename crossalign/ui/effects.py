@@ -8,13 +8,13 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from crossalign import correctness, effects
 from crossalign.amounts import p_value
 from crossalign.effects import Pooled
+from crossalign.imported import side_by_side
 from crossalign.statistics import Estimate, undefined
 from crossalign.ui import components
 from crossalign.ui.data import RunTables, Selection, Version, load_run
@@ -170,8 +170,8 @@ def _curves(folder: Path, version: Version, metric: str, pooling: str, language:
     if by == "correct":
         series = series.map({1.0: True, 0.0: False}).astype(pd.CategoricalDtype([True, False]))
     groups = pd.factorize(points["group"])[0].astype("int64")
-    decided = np.concatenate(list(decided_of(run, selection, "" if language == ALL else language).values()), axis=1)
-    found = effects.rates_by_layer(decided, series, groups)
+    decided = decided_of(run, selection, "" if language == ALL else language)
+    found = effects.rates_by_layer(side_by_side(decided.values()), series, groups)
     return found.rename(columns={"series": by})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ from crossalign.instance_search import InstanceFilter
 from crossalign.statistics import COHORTS
 from crossalign.ui import components, controls, instances
 from crossalign.ui.data import RunTables
+
+PREVIOUS, NEXT = "Alt+PageUp", "Alt+PageDown"
+"""Keys of the buttons: with arrows Alt is the browser's way back, or moves by words in a field."""
 
 SIDES = {"any": "", "right": "yes", "wrong": "no"}
 ALIGNED = {"any": "", "aligned": "yes", "not aligned": "no"}
@@ -69,13 +73,14 @@ def step(points: pd.DataFrame, kept: np.ndarray) -> int:
 def go_buttons(noun: str, key: str, before: int | None, after: int | None, ids: list[str]) -> None:
     """Buttons to the row before and the row after; they stay side by side on a narrow screen."""
     with st.container(horizontal=True, width="content"):
-        _go_button(f"Previous {noun}", key, before, ids, "Alt+ArrowLeft")
-        _go_button(f"Next {noun}", key, after, ids, "Alt+ArrowRight")
+        _go_button(f"Previous {noun}", key, before, ids, PREVIOUS, "left")
+        _go_button(f"Next {noun}", key, after, ids, NEXT, "right")
 
 
-def _go_button(label: str, key: str, row: int | None, ids: list[str], shortcut: str) -> None:
+def _go_button(
+    label: str, key: str, row: int | None, ids: list[str], shortcut: str, side: Literal["left", "right"]
+) -> None:
     """A button that gives a control of ids that of another row; off where there is none."""
-    side = "left" if shortcut.endswith("Left") else "right"
 
     def go() -> None:
         if row is not None:

@@ -44,7 +44,7 @@ def choose_request() -> JobRequest:
     with right:
         limit = controls.choose_one(
             "Instances", (0, *LIMITS), "limit", default=task.default_limit or 0, format_func=lambda n: str(n or "all"),
-            help="The first so many of each language",
+            help="The first so many of each language", follow=True,
         )  # fmt: skip
         protocol = controls.choose_one("Protocol", task.protocols, "protocol", help="How options are scored")
     with st.expander("More"):

@@ -10,6 +10,7 @@ the groups a page names at the top of the page; see `GROUPS`. What a page needs 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -55,12 +56,14 @@ def choose(run: RunTables, *groups: str) -> Selection:
         st.stop()
     with st.sidebar:
         metric = controls.choose_one("Alignment metric", run.metrics, "metric", format_func=metric_label)
-        poolings = run.spec.poolings
+        rates = run.rates[run.rates["metric"] == metric]
+        poolings = [p for p in run.spec.poolings if p in set(rates["pooling"])]  # of an imported metric perhaps not all
         pooling = controls.choose_one("Pooling", poolings, "pooling", format_func=lambda p: POOLING_LABELS.get(p, p))
+    held = replace(run, rates=rates[rates["pooling"] == pooling])
     values: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for group in groups:
-            values |= GROUPS[group](run)
+            values |= GROUPS[group](held)
     return Selection(run.run_id, metric, pooling, **values)
 
 
@@ -77,10 +80,9 @@ def _choose_layer(run: RunTables, rules: tuple[str, ...] = tuple(RULES)) -> dict
 
 
 def choose_layer(run: RunTables, key: str = "layer") -> int:
-    """A layer from 0 (embeddings) to L."""
-    return controls.choose_number(
-        "Layer", 0, run.n_layers, key, default=run.n_layers // 2, help="0 = embeddings", width=WIDE
-    )
+    """A layer from 0 (embeddings) to the last that the run has rates of."""
+    last = int(run.rates["layer"].max())
+    return controls.choose_number("Layer", 0, last, key, default=run.n_layers // 2, help="0 = embeddings", width=WIDE)
 
 
 def choose_language(run: RunTables, codes: Sequence[str] | None = None) -> str:

@@ -46,12 +46,14 @@ class Effects(NamedTuple):
     Attributes:
         languages: per language.
         pooled: within languages.
+        n_pooled: languages that count there.
         paired: within sentences, in points of the score.
         means: mean quality of aligned and of not aligned sentences per language.
     """
 
     languages: pd.DataFrame
     pooled: Estimate
+    n_pooled: int
     paired: Estimate
     means: pd.DataFrame
 
@@ -64,8 +66,8 @@ def _effects(key: Key, direction: str, pooling: str, layers: Layers, score: str,
     sides = relations.means_by_alignment(known, score)
     for frame in (found, sides):
         frame.insert(1, "name", [run.name(code) for code in frame["language"]])
-    pooled, paired = relations.over_languages(known, score, effect), relations.within_sentences(known, score)
-    return Effects(found, pooled, paired, sides)
+    pooled, n_pooled = relations.over_languages(known, score, effect), relations.languages_pooled(known, score, effect)
+    return Effects(found, pooled, n_pooled, relations.within_sentences(known, score), sides)
 
 
 def effects_of(run: Translated, view: View, effect: str) -> Effects:
@@ -128,21 +130,28 @@ def along(run: Translated, view: View, language: str, by: str, smooth: bool) -> 
 
 def show_summary(found: Effects, view: View, effect: str, language: str, name: str) -> None:
     """The effect in a language, within all languages, and within sentences, as large numbers side by side."""
-    short, many = relations.EFFECTS[effect].short, int(found.languages["estimate"].notna().sum())
+    short, tested = relations.EFFECTS[effect].short, int(found.languages["p"].notna().sum())  # Holm corrects for these
     with st.container(horizontal=True):
         for row in found.languages[found.languages["language"] == language].itertuples():
             mine = Estimate(row.estimate, row.low, row.high, row.p, row.n)
-            corrected = "" if many < 2 or math.isnan(row.p_holm) else f"; {p_value(row.p_holm)} for {many} languages"
+            corrected = (
+                "" if tested < 2 or math.isnan(row.p_holm) else f"; {p_value(row.p_holm)} for {tested} languages"
+            )
             _number(f"{short}: {name}", mine, "sentences", corrected)
-        if many > 1:
-            _number(f"{short}: within {many} languages", found.pooled, "observations")
+        if found.n_pooled > 1:
+            _number(f"{short}: within {found.n_pooled} languages", found.pooled, "observations")
+        if len(found.languages) > 1:
             _number(f"Within sentences: points of {SCALES[view.score]}", found.paired, "sentences", digits=3)
 
 
 def _number(label: str, found: Estimate, unit: str, note: str = "", digits: int = 2) -> None:
     shown = components.estimate(found.value, digits=digits)
     about = components.estimate(*found[:3], found.n, digits).removeprefix(shown).strip(" ,")
-    note = f" {unit}, {p_value(found.p)}{note}" if not math.isnan(found.p) else f" {unit}: one side has too few"
+    note = (
+        f" {unit}, {p_value(found.p)}{note}"
+        if not math.isnan(found.p)
+        else f" {unit}: too few, or too alike, for a test"
+    )
     st.metric(
         components.plain(label), shown, about + note, delta_color="off", delta_arrow="off", border=True, help=HELP
     )

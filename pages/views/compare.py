@@ -21,7 +21,9 @@ chosen = selection.choose(run)
 other = pairs.choose_other(run, chosen)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     quantity = pairs.choose_quantity(run, other)
-    rule = selection.GROUPS["one layer"](run) if quantity == "alignment" else {}
+    rule = (
+        selection.GROUPS["one layer"](replace(run, rates=data.curves(run, chosen))) if quantity == "alignment" else {}
+    )
 chosen, other = replace(chosen, **rule), other._replace(selection=replace(other.selection, **rule))
 components.run_header(other.run)
 

@@ -25,19 +25,19 @@ components.run_header(run)
 chosen = selection.choose(run, "language", "one layer")
 name = run.name(chosen.language)
 mine = instances.instance_points(run, chosen, chosen.language)
-answered = bool(mine["correct"].notna().any())
 
 st.subheader("How alignment is distributed")
 with st.container(horizontal=True, vertical_alignment="bottom"):
     scope = controls.choose_one(
         "Instances of", ["one", "all"], "of", format_func={"one": name, "all": effects.ALL}.__getitem__
     )
-    values = [v for v in VALUES if mine[v].notna().any()] or list(VALUES)
+    whose = effects.ALL if scope == "all" else chosen.language
+    points = effects.points_of(run, chosen, whose)
+    answered = bool(points["correct"].notna().any())
+    values = [v for v in VALUES if points[v].notna().any()] or list(VALUES)
     value = controls.choose_one("Value", values, "value", format_func=lambda v: VALUES[v][0])
     kind = controls.choose_one("Drawn as", list(figures.KINDS), "kind", format_func=lambda k: figures.KINDS[k])
     by = controls.choose_one("Split by", list(SPLITS), "split", format_func=SPLITS.__getitem__) if answered else None
-whose = effects.ALL if scope == "all" else chosen.language
-points = effects.points_of(run, chosen, whose)
 shown = points.assign(cell=library.cells(points)) if by == "cell" else points
 pair = st.grid(2, min_column_width=NARROW)
 with pair.cell():
@@ -57,7 +57,7 @@ st.subheader("Does alignment go with being right?")
 if answered:
     answers.show(run, chosen, whose, points)
 else:
-    st.info(answers.missing_answers(run))
+    st.info(answers.missing_answers(run, effects.ALL if scope == "all" else name))
 
 st.subheader(f"Instances of {components.plain(name)}")
 asked = instance_list.choose_filter(run, mine, chosen.language)

@@ -21,6 +21,7 @@ from crossalign.languages import language, matching_code
 from crossalign.reference import N_LAYERS, reference_table
 from crossalign.statistics import (
     COEFFICIENTS,
+    FEWEST_POINTS,
     correlation,
     indicators,
     layer_correlations,
@@ -151,11 +152,14 @@ def coefficients_by_model(points: pd.DataFrame, pair: Pair) -> pd.DataFrame:
 
 
 def fitted_line(points: pd.DataFrame, pair: Pair, ranks: bool = False) -> pd.DataFrame:
-    """The least-squares line through the languages, with the 95 % band of its mean; empty with fewer than 3 languages.
+    """The least-squares line through the languages, with the 95 % band of its mean; empty where there are too few for a
+    correlation.
 
     Columns x, y, low, high, in the units drawn: values, or ranks from 1 over the languages in which both are defined.
     """
     known = points[[pair.x, pair.y]].astype(float).dropna()
+    if len(known) < FEWEST_POINTS:
+        return pd.DataFrame(columns=["x", "y", "low", "high"], dtype=float)
     known = known.rank() if ranks else known
     fit = linear_fit(known[pair.x].to_numpy(), known[pair.y].to_numpy())
     return pd.DataFrame({"x": fit.at, "y": fit.fitted, "low": fit.low, "high": fit.high}).dropna()

@@ -317,7 +317,10 @@ def test_a_job_is_looked_up_never_used_as_a_path(tmp_path: Path, job_id: str) ->
 def test_hostile_and_damaged_folders_are_passed_over(stand_in: Callable, tmp_path: Path) -> None:
     good = made(tmp_path, stand_in, "0")
     folder = record.jobs_folder(tmp_path)
-    for number, text in enumerate(("", "[]", '{"request": {"model": []}, "created": 1}', '{"created": "x"}', "\udcff")):
+    whole = json.loads((good.folder / "job.json").read_text())
+    dateless = [json.dumps(whole | {"created": created}) for created in (1e300, float("nan"), float("inf"))]
+    half = ("", "[]", '{"request": {"model": []}, "created": 1}', '{"created": "x"}', "\udcff")
+    for number, text in enumerate((*half, *dateless)):
         bad = folder / f"{number:016x}"
         bad.mkdir()
         (bad / "job.json").write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -139,7 +139,7 @@ def forest(
     The largest effect comes first.
 
     Args:
-        table: columns language, name, estimate, low, high; n and p (corrected) are shown where there. A language whose
+        table: columns language, name, estimate, low, high; n and p are shown where there. A language whose
             interval leaves out `null` has a filled mark.
         label: the effect in words, e.g. "Odds ratio of being right".
         null: the value of no effect: 0.5 for AUC, 1 for an odds ratio, 0 for a difference.

@@ -55,7 +55,7 @@ def differences(table: pd.DataFrame, runs: tuple[str, str], label: str = "Accura
 
     Args:
         table: columns language, name, a, b, difference (A − B), low, high; a_low, a_high, b_low, b_high, n and p
-            (corrected) where known. A difference whose interval leaves out 0 has a filled mark.
+            where known. A difference whose interval leaves out 0 has a filled mark.
         runs: names of A and B.
         label: the quantity in words.
     """

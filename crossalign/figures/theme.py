@@ -210,7 +210,8 @@ LEGEND_ABOVE = {"orientation": "h", "yref": "container", "yanchor": "top", "y": 
 
 
 def canvas(traces: Sequence[go.Scatter | Any], x: str, y: str, height: int = 420, note: str = "") -> go.Figure:
-    """A figure with titled axes; `note` stands under the x axis. Labels may hold the markup of plotly."""
+    """A figure with titled axes, whose labels may hold names from data; `note`, in plotly's markup, stands under the x axis."""
+    x, y = plain(x, 200), plain(y, 200)
     entries = sum(t.showlegend is not False and t.name is not None for t in traces)
     below = f"{x}<br><span style='font-size:12px'>{note}</span>" if note else x
     # All at once: every later change of a figure is checked as a whole again.

@@ -17,6 +17,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,9 @@ def read_job(folder: Path) -> Job:
     record, process = _object(folder / "job.json"), _object(folder / "process.json")
     try:
         request, created = from_record((record or {})["request"]), float((record or {})["created"])
+        datetime.fromtimestamp(created, UTC)  # it is shown as a date
         last = _process(process) if process else Process()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
         raise UserError(f"The job {folder.name} is damaged: remove it.") from None
     log = f"run-{last.attempt}.log" if last.what == "run" else "estimate.log"
     alive = is_alive(folder)  # before the log, whose last line is written before the process ends

@@ -12,6 +12,7 @@ import pandas as pd
 from crossalign import definitions, description, relations, tables
 from crossalign.figures import association, languages
 from crossalign.figures.theme import Measure, estimate
+from crossalign.findings import FEWEST_LANGUAGES
 from crossalign.languages import language
 from crossalign.report.blocks import Block, Citation, Listing, Picture, Section, Terms, Words
 from crossalign.report.material import one_of
@@ -97,6 +98,7 @@ def _against_alignment(of: Direction, measure: Measure) -> list[Block]:
     estimates = relations.coefficients(known, pair)
     whole = estimates.iloc[0]
     note = f"Pearson r = {estimate(whole['r'], whole['low'], whole['high'], 2)}, n = {whole['n']} languages"
+    note = note if whole["n"] >= FEWEST_LANGUAGES else ""
     rate = replace(languages.RATE, label=f"MEXA, {BEST}")
     drawn = languages.scatter(known, rate, measure, fit=relations.fitted_line(known, pair), note=note)
     about = "A point per language, with 95 % intervals; the line is a least-squares fit with the band of its mean."

@@ -115,7 +115,6 @@ def overview_row(run: Run) -> dict[str, Any]:
     wanted = run.facts.get("languages") or done
     return {
         "run": run.folder.name,
-        "kind": spec.kind,
         "model": spec.model_name,
         "identity": spec.model_identity,
         "task": spec.task,
@@ -135,8 +134,8 @@ def overview_row(run: Run) -> dict[str, Any]:
 def overview() -> tuple[pd.DataFrame, list[str]]:
     """One row per readable run, newest first, and a sentence for each run that cannot be read.
 
-    Columns run, kind ("alignment" or "translation"), model, identity (of its weights), task, protocol, instances, done and wanted (languages), computed (UTC), on, device, languages,
-    unfinished.
+    Columns run, model, identity (of its weights), task, protocol, instances, done and wanted (languages), computed (UTC),
+    on, device, languages, unfinished. Runs of scores and alignment; translations have an overview of their own.
     """
     cache = cache_folder()
     return _overview(cache, cache_version(cache))

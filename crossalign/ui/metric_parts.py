@@ -7,6 +7,7 @@ import streamlit as st
 
 from crossalign.relations import RULES
 from crossalign.ui import analyses
+from crossalign.ui.components import plain
 from crossalign.ui.data import RunTables, Selection
 from crossalign.ui.estimates import show_estimates
 from crossalign.ui.selection import metric_label
@@ -30,6 +31,6 @@ def show(run: RunTables, chosen: Selection, other: str, label: str, metrics: pd.
     st.subheader(f"{metric} against the other metrics")
     show_estimates(differences, "difference", f"r of {metric} minus it", "differences", run)
     st.caption(
-        f"Does {metric} ({rule}) go with {label} better? Differences of Pearson's r over the same languages, intervals of "
+        f"Does {metric} ({rule}) go with {plain(label)} better? Differences of Pearson's r over the same languages, intervals of "
         "Zou 2007, p of Steiger 1980; read them with care below 15 languages."
     )

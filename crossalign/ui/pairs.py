@@ -35,7 +35,7 @@ class Other(NamedTuple):
 def choose_other(run: RunTables, chosen: Selection) -> Other:
     """Run and pooling of the second side. Ends the page with the next step where there is nothing to compare with."""
     runs, _ = data.overview()
-    same = runs[(runs["kind"] == "alignment") & (runs["task"] == run.spec.task)]
+    same = runs[runs["task"] == run.spec.task]
     several = len(run.spec.poolings) > 1
     offered = [r for r in same["run"] if r != run.run_id] + ([run.run_id] if several else [])
     if not offered:

@@ -33,7 +33,6 @@ MOST_LANGUAGES = 12
 def choose_run(label: str = "Run", key: str = "run") -> RunTables:
     """The run to look at, in the side bar. Ends the page with the next step where the cache holds none."""
     runs, problems = data.overview()
-    runs = runs[runs["kind"] == "alignment"] if len(runs) else runs
     if runs.empty:
         components.empty_cache(problems)
         st.stop()
@@ -133,7 +132,7 @@ FILTERS = (
 def _choose_accuracy(run: RunTables) -> dict[str, Any]:
     """Another run of the same model whose accuracy is looked at; offered where there is one."""
     runs, _ = data.overview()
-    same = runs[(runs["kind"] == "alignment") & _of_same_model(runs, run.spec) & (runs["options"] > 0)]
+    same = runs[_of_same_model(runs, run.spec) & (runs["options"] > 0)]
     others = [r for r in same["run"] if r != run.run_id]
     if not others:
         return {}

@@ -16,6 +16,7 @@ from crossalign.amounts import p_value
 from crossalign.figures import languages as figures
 from crossalign.figures import translation as figures_of_translation
 from crossalign.figures.theme import Measure
+from crossalign.findings import FEWEST_LANGUAGES
 from crossalign.relations import LayerCorrelations, Pair
 from crossalign.store.runs import list_runs
 from crossalign.translation import relations as library
@@ -64,9 +65,11 @@ def coefficients(run: Translated, view: View) -> pd.DataFrame:
 
 
 def in_words(estimates: pd.DataFrame, ranks: bool) -> str:
-    """The coefficient that fits the scale, as a note under the figure."""
+    """The coefficient that fits the scale, as a note under the figure; nothing of too few languages."""
     name = "spearman" if ranks else "pearson"
     row = estimates[(estimates["coefficient"] == name) & (estimates["held_fixed"] == "")].iloc[0]
+    if row["n"] < FEWEST_LANGUAGES:
+        return ""
     found = components.estimate(row["r"], row["low"], row["high"], int(row["n"]))
     return f"{name.title()} r = {found} languages, {p_value(row['p'])} by permutation"
 

@@ -44,7 +44,7 @@ def scatter() -> None:
     note = f"{coefficient.title()} r = {r} languages" if enough else ""
     drawing = figures.scatter(
         points, measures[pair.x], measures[pair.y], colour=None if colour == "none" else colour, ranks=ranks,
-        fit=relations.fitted_line(points, pair, ranks) if enough else None, note=note,
+        fit=relations.fitted_line(points, pair, ranks), note=note,
     )  # fmt: skip
     if picked := components.show(drawing, points, "scatter", run, click=True, by=["language"]):
         address.remember(language=picked[0][0])

@@ -19,18 +19,12 @@ def take_run(ids: list[str]) -> None:
         st.session_state["run"] = ids[rows[0]]
 
 
-def alignment_runs():
-    """The runs of scores and alignment, newest first."""
-    runs, _ = data.overview()
-    return runs[runs["kind"] == "alignment"]
-
-
 def show_runs() -> None:
     """What the cache holds; a click on a row chooses the run."""
     st.subheader("Runs in the cache", anchor="runs")
-    for problem in data.overview()[1]:
+    runs, problems = data.overview()
+    for problem in problems:
         st.warning(components.plain(problem))
-    runs = alignment_runs()
     shown = ["model", "task", "protocol", "instances", "done", "coverage", "computed", "on", "device", "run"]
     column = st.column_config
     components.show_table(

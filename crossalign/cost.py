@@ -150,7 +150,7 @@ def _spread(items: Sequence, most: int) -> list:
 
 
 def _count(instances: Sequence[Instance], encoder: Encoder) -> _Counted:
-    """Counts on some of the groups and scales up to all instances."""
+    """Counts on some of the groups and scales up to all instances; what instances share by chance grows with their number."""
     groups = [list(members) for _, members in groupby(instances, key=lambda i: i.group)]
     size = len(instances) / len(groups)
     some = [i for group in _spread(groups, max(1, int(COUNTED_INSTANCES / size))) for i in group]

@@ -89,9 +89,12 @@ def default_dtype(device: str) -> str:
 
 def _has_bfloat16(device: str) -> bool:
     """Whether a GPU multiplies bfloat16 itself; torch says so of every GPU, as any can do it in software, slowly."""
-    index = torch.device(device.replace("auto", "cuda")).index or 0
+    try:
+        index = torch.device("cuda" if device == "auto" else device).index or 0
+    except RuntimeError:
+        return True  # `check_device` refuses it, as one that is not there
     if index >= torch.cuda.device_count():
-        return True  # `check_device` refuses it when the model is loaded
+        return True
     with torch.cuda.device(index):
         return torch.cuda.is_bf16_supported(including_emulation=False)
 

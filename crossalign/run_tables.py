@@ -51,6 +51,10 @@ class RunTables:
         others = self.languages[self.languages["language"] != self.spec.pivot]
         return others.sort_values("name")["language"].tolist()
 
+    def poolings_of(self, metric: str) -> list[str]:
+        """Poolings of the rates of a metric: of one that was imported perhaps not all of the run."""
+        return list(dict.fromkeys(self.rates.loc[self.rates["metric"] == metric, "pooling"]))
+
     @cached_property
     def metrics(self) -> list[str]:
         """Alignment metrics of the run, in the order of `ALIGNMENT_METRICS`."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from crossalign.jobs.progress import LONGEST_LOG, progress, read_log
 from crossalign.jobs.record import Job, find_job, list_jobs, read_job
 from crossalign.jobs.request import JobRequest, checked, command, from_record, record_of
 from crossalign.schema import UserError
+from crossalign.store.files import write_json
 from crossalign.store.runs import list_runs
 
 ROOT = Path(__file__).parents[1]
@@ -287,8 +289,10 @@ def test_a_run_that_cannot_be_written_down_does_not_go_on(
     began = []
     popen = subprocess.Popen
 
-    def full(*_: object) -> None:
-        raise UserError("Cannot write: the disk is full.")
+    def full(path: Path, value: dict) -> None:
+        if value.get("pid"):
+            raise UserError("Cannot write: the disk is full.")
+        write_json(path, value)
 
     monkeypatch.setattr(process, "write_json", full)
     monkeypatch.setattr(process.subprocess, "Popen", lambda *a, **k: began.append(popen(*a, **k)) or began[0])
@@ -296,6 +300,24 @@ def test_a_run_that_cannot_be_written_down_does_not_go_on(
         start(tmp_path, job)
     assert began[0].returncode == -signal.SIGKILL
     assert not read_job(job.folder).alive
+
+
+def test_a_job_that_is_just_being_started_is_not_cancelled_by_an_old_process_id(
+    stand_in: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, told = made(tmp_path, stand_in, "import time; time.sleep(600)"), []
+    popen = subprocess.Popen
+
+    def slow(*arguments: Any, **settings: Any) -> subprocess.Popen:
+        with pytest.raises(UserError, match="just being started") as error:
+            cancel(read_job(job.folder))
+        told.append(error)
+        return popen(*arguments, **settings)
+
+    monkeypatch.setattr(process.subprocess, "Popen", slow)
+    begun = start(tmp_path, job)
+    cancel(begun)
+    assert told and read_job(job.folder).state == "cancelled"
 
 
 def test_the_process_that_is_cancelled_is_the_one_written_down_now(stand_in: Callable, tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_however_large_a_batch_is_kernels_are_measured_on_few_rows(monkeypatch):
     assert set(sizes) == {kernels.MOST_ROWS}
 
 
+@onednn
 def test_a_wrong_kernel_is_not_used(monkeypatch):
     monkeypatch.setattr(kernels, "WORTH", 0.0)
     right = PrepackedLinear.forward

@@ -103,6 +103,9 @@ def test_the_number_of_instances_is_the_tasks_own_until_it_is_chosen(tmp_path: P
     app = app.selectbox(key="task").set_value("flores").run()
     assert app.selectbox(key="limit").value == 50
     assert opened(tmp_path, "compute", task="flores", limit="0").selectbox(key="limit").value == 0
+    app = opened(tmp_path, "compute", task="xcopa").switch_page("pages/views/methods.py").run()
+    app.switch_page("pages/views/compute.py").query_params.update({"task": "flores", "limit": "0"})
+    assert app.run().selectbox(key="limit").value == 0, "what a link asks for holds in a session, too"
 
 
 def test_a_refusal_is_told_where_the_button_is(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def fails(tiny_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureF
         (["--batch-tokens", "0"], "--batch-tokens 0"),
         (["--device", "cuda:7"], "cuda:7"),
         (["--device", "nonsense"], "nonsense"),
+        (["--device", "cuda:x"], "cuda:x"),
+        (["--device", "autocuda"], "autocuda"),
         (["--estimate", "--device", "cuda:7"], "cuda:7"),
         (["--estimate", "--device", "nonsense"], "nonsense"),
     ],

@@ -1,6 +1,8 @@
 """Token trees: what is shared, what sees what, when texts are run apart, and how rows are batched."""
 
+import math
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -47,6 +49,10 @@ def _slow_mask(tree) -> np.ndarray:
 
 def _distinct_prefixes(requests) -> int:
     return len({r.run[:length] for r in requests for length in range(1, len(r.run) + 1)})
+
+
+def _shared(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _cost(forest, linear_to_attention: float) -> float:
@@ -128,6 +134,44 @@ def test_many_texts_of_one_beginning_become_trees_of_a_few_each():
     assert [len(tree.requests) for tree in forest] == [2] * 4 and [len(tree) for tree in forest] == [70] * 4
     for other in (trees(texts, SHARE_ALWAYS), chains(texts)):
         assert _cost(forest, ratio) < _cost(other, ratio)
+
+
+def test_a_short_text_that_begins_all_others_does_not_make_one_tree_of_them():
+    """Apart it would spare nothing, but below it the others are divided."""
+    texts = [Request((1, 2, 100 + i, *range(300, 310)), pooled=i) for i in range(60)]
+    ratio = 30 * ATTENTION_COST
+    alone, beside = trees(texts, ratio), trees([*texts, Request((1,), pooled=60)], ratio)
+    assert max(map(len, beside)) <= max(map(len, alone)) + 1
+    assert _cost(beside, ratio) <= _cost(alone, ratio) + ratio + ATTENTION_COST
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("ratio", [3.0, 30.0, 300.0])
+def test_no_other_choice_of_the_same_divisions_is_cheaper(seed, ratio):
+    """Slow: every way of keeping or dividing the ranges, each divided at its shortest common beginning."""
+    requests = _random_texts(seed, count=12)
+    ordered = sorted(requests, key=lambda r: r.run)
+    shared = [0, *(_shared(a.run, b.run) for a, b in pairwise(ordered))]
+
+    def cheapest(a: int, b: int) -> float:
+        forest = trees(ordered[a:b], SHARE_ALWAYS)
+        whole = _cost(forest, ratio) if len(forest) == 1 else math.inf
+        if b - a < 2:
+            return whole
+        cut = min(range(a + 1, b), key=lambda i: (shared[i], abs(2 * i - a - b)))
+        return min(whole, cheapest(a, cut) + cheapest(cut, b))
+
+    assert _cost(trees(requests, ratio), ratio) == pytest.approx(cheapest(0, len(ordered)))
+
+
+def test_a_tree_has_no_more_tokens_of_its_own_than_a_pass_holds():
+    """Besides the beginning that all its texts share, which is run anyway."""
+    texts = [Request((*PASSAGE, 300 + i, *range(400, 409)), pooled=i) for i in range(40)]
+    (whole,) = trees(texts, SHARE_ALWAYS)
+    assert len(whole) == 100 + 40 * 10
+    few = trees(texts, SHARE_ALWAYS, 60)
+    assert max(map(len, few)) <= 100 + 60 and len(few) == 8 and _answered(few) == sorted(texts)
+    assert [len(tree) for tree in trees(texts[:1], SHARE_ALWAYS, 60)] == [110], "one text is a tree, however long"
 
 
 def test_a_text_apart_does_not_take_the_others_apart():

@@ -115,7 +115,7 @@ def _points(part: pd.DataFrame, x: Measure, y: Measure, look: Style, opacity: fl
 
 def _about(row: pd.Series, x: Measure, y: Measure) -> str:
     lines = [f"{plain(row['name'])} ({plain(row['language'], 20)})"]
-    lines += [f"{m.label}: {row.get(f'{m.column} as text', measured(row, m))}" for m in (x, y)]
+    lines += [f"{plain(m.label, 200)}: {row.get(f'{m.column} as text', measured(row, m))}" for m in (x, y)]
     drawn = {x.column, y.column}
     if "rate" in drawn and row.get("layer", -1) >= 0:  # a mean over layers is at none
         lines.append(f"at layer {int(row['layer'])}")

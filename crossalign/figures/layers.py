@@ -282,7 +282,7 @@ def heatmap(rates: pd.DataFrame, depth: Depth, *, value: str = "rate", label: st
         hovertext=[f"{row}<br>peak {top:.3f} at layer {layer}" for row, layer, top in zip(rows, peaks, grid.max(axis=1), strict=True)],
         hoverinfo="text", showlegend=False,
     )  # fmt: skip
-    figure = canvas([cells, marks], depth.label, "", note=f"colour: {label}; circle: the language's peak")
+    figure = canvas([cells, marks], depth.label, "", note=f"colour: {plain(label)}; circle: the language's peak")
     name_rows(figure, names.tolist())
     figure.update_xaxes(showgrid=False)
     return Drawing(figure, _in_words(grid.max(axis=1).to_dict(), peaks, names.to_dict(), label))

@@ -51,7 +51,7 @@ def quality_by_margin(
     hover = [
         f"{plain(label)}: {estimate(row[by])}"
         + _ends(row)
-        + f"<br>{quality.label}: {measured(pd.Series(row), quality)}<br>n = {int(row['n']):,}"
+        + f"<br>{plain(quality.label)}: {measured(pd.Series(row), quality)}<br>n = {int(row['n']):,}"
         for row in known.to_dict("records")
     ]
     n = numbers(known["n"])

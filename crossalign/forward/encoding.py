@@ -97,13 +97,15 @@ class Encoder:
         if prefix is not None:
             length = len(prefix.tokens)
             after = [r._replace(tokens=r.tokens[length:], start=r.start - length) for r in requests if r.pooled < 0]
-            prefixed = trees(after, ratio) if after else []
+            prefixed = trees(after, ratio, self.batch_tokens) if after else []
         kinds_of: dict[tuple[bool, bool], list[Request]] = {}
         for r in requests:
             if prefix is None or r.pooled >= 0:
                 merged = self.with_trees and self._within_window(len(r.run))
                 kinds_of.setdefault((merged, self._is_long(len(r.run))), []).append(r)
-        whole = {kind: trees(some, ratio) if kind[0] else chains(some) for kind, some in kinds_of.items()}
+        whole = {
+            kind: trees(some, ratio, self.batch_tokens) if kind[0] else chains(some) for kind, some in kinds_of.items()
+        }
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
         kinds = [*((rows, None, merged) for (merged, _), rows in whole.items()), (prefixed, prefix, True)]

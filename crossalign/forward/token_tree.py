@@ -6,6 +6,7 @@ a causal model gives every token of the tree the state it has in each of the tex
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -68,7 +69,7 @@ class TokenTree(NamedTuple):
         return (index[None, :] <= index[:, None]) & (index[:, None] < self.ends[None, :])
 
 
-def trees(requests: Sequence[Request], linear_to_attention: float) -> list[TokenTree]:
+def trees(requests: Sequence[Request], linear_to_attention: float, own: int = sys.maxsize) -> list[TokenTree]:
     """Merges texts that share a beginning into trees, as far as that is cheaper to run.
 
     Args:
@@ -76,10 +77,11 @@ def trees(requests: Sequence[Request], linear_to_attention: float) -> list[Token
         linear_to_attention: operations of the linear layers per token ÷ operations of attention per pair of
             tokens. Sharing saves linear work; a large tree wastes attention on pairs that are masked out, so texts
             with a short common beginning (a BOS token) are run apart.
+        own: most tokens of a tree of several texts, besides the beginning that all of them share.
     """
     ordered = sorted(requests, key=lambda r: r.run)
     shared = [0] + [_common(a.run, b.run) for a, b in pairwise(ordered)]
-    pieces = _pieces(ordered, shared, linear_to_attention / ATTENTION_COST)
+    pieces = _pieces(ordered, shared, linear_to_attention / ATTENTION_COST, own)
     return [_merged(ordered[a:b], [0, *shared[a + 1 : b]]) for a, b in pieces]
 
 
@@ -123,29 +125,32 @@ def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     return low
 
 
-def _size(ordered: Sequence[Request], shared: Sequence[int], a: int, b: int) -> int:
-    """Tokens of the tree over texts a…b-1."""
-    return sum(len(r.run) for r in ordered[a:b]) - sum(shared[a + 1 : b])
+def _pieces(ordered: Sequence[Request], shared: Sequence[int], ratio: float, own: int) -> list[tuple[int, int]]:
+    """Ranges of texts that are run as one tree each.
 
-
-def _pieces(ordered: Sequence[Request], shared: Sequence[int], ratio: float) -> list[tuple[int, int]]:
-    """Ranges of texts that are run as one tree each: split at the shortest common beginning while that is cheaper.
-
-    Of several as short, at the one in the middle: many texts of one short beginning become trees of a few each.
+    All are divided at their shortest common beginning, and so on down to single texts; then, from the smallest parts up, a
+    whole is kept where it is cheaper than its two parts. Of several beginnings as short, the one in the middle divides: many
+    texts of one short beginning become trees of a few each.
     """
-    done, open_ranges = [], [(0, len(ordered))]
-    while open_ranges:
-        a, b = open_ranges.pop()
-        if b - a < 2:
-            done.append((a, b))
-            continue
-        cut = min(range(a + 1, b), key=lambda i: (shared[i], abs(2 * i - a - b)))
-        whole, left, right = (_size(ordered, shared, *r) for r in ((a, b), (a, cut), (cut, b)))
-        if shared[cut] * ratio < whole**2 - left**2 - right**2:
-            open_ranges += [(cut, b), (a, cut)]
-        else:
-            done.append((a, b))
-    return done
+    upto = np.cumsum([0, *(len(r.run) - s for r, s in zip(ordered, shared, strict=True))]).tolist()
+    cuts: dict[tuple[int, int], int] = {}
+    ranges, found = [(0, len(ordered))], []
+    while ranges:
+        a, b = ranges.pop()
+        found.append((a, b))
+        if b - a > 1:
+            cut = cuts[a, b] = min(range(a + 1, b), key=lambda i: (shared[i], abs(2 * i - a - b)))
+            ranges += [(a, cut), (cut, b)]
+    best: dict[tuple[int, int], tuple[float, list[tuple[int, int]]]] = {}
+    for a, b in reversed(found):
+        size = upto[b] - upto[a] + shared[a]
+        whole = (size * (size + ratio), [(a, b)])
+        if (cut := cuts.get((a, b))) is not None:
+            (left, first), (right, second) = best.pop((a, cut)), best.pop((cut, b))
+            if left + right < whole[0] or size - shared[cut] > own:
+                whole = (left + right, first + second)
+        best[a, b] = whole
+    return best[0, len(ordered)][1]
 
 
 def _merged(ordered: Sequence[Request], shared: Sequence[int]) -> TokenTree:

@@ -77,6 +77,7 @@ def _launch(folder: Path, arguments: list[str], process: Process, name: str) -> 
     root = Path(crossalign.__file__).parents[1]  # the child runs this very code
     with writing(folder), (folder / "lock").open("a") as held:
         _take(held.fileno())
+        write_json(folder / "process.json", asdict(process))  # whoever cancels now must not find the process before
         with (folder / f"{name}.json").open("wb") as out, (folder / f"{name}.log").open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 (no shell; every argument is checked in `request`)
                 arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=root,
@@ -105,8 +106,8 @@ def _take(descriptor: int) -> None:
 def cancel(job: Job, patience: float = PATIENCE) -> None:
     """Ends the job's process and all it has started: asked to end at first, then made to.
 
-    The process id, as the disk has it now, is believed while the job's lock is held: the process is alive then. What is
-    made to end a moment later is what is left of its group.
+    The process id is read anew, and believed because the job's lock is held: its process lives. What is made to end after
+    that is what is left of its group.
 
     Raises:
         UserError: it runs on another machine, or this is a hosted copy.
@@ -115,6 +116,8 @@ def cancel(job: Job, patience: float = PATIENCE) -> None:
     if not is_alive(job.folder):
         return
     job = read_job(job.folder)
+    if not job.process.pid:
+        raise UserError("This job is just being started: cancel it in a moment.")
     if job.process.host != platform.node() or job.process.pid <= 1:
         raise UserError(f"This job runs on {job.process.host or 'another machine'}: cancel it there.")
     (job.folder / "cancelled").touch()

@@ -65,8 +65,9 @@ def read_material(run: Run, metric: str = "", pooling: str = "") -> Material:
     """
     tables = read_tables(run)
     metric = one_of("metric", metric, tables.metrics, run)
-    pooling = one_of("pooling", pooling, list(dict.fromkeys(tables.rates["pooling"])), run)
-    rates = tables.rates[(tables.rates["metric"] == metric) & (tables.rates["pooling"] == pooling)]
+    rates = tables.rates[tables.rates["metric"] == metric]
+    pooling = one_of("pooling", pooling, tables.poolings_of(metric), run)
+    rates = rates[rates["pooling"] == pooling]
     points = relations.language_points(tables.languages, rates, "max")
     read = ((code, aligned_instances(run, code, pooling, metric)) for code in points["language"])
     decided = {code: mine for code, mine in read if mine is not None}

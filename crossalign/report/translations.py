@@ -52,9 +52,10 @@ def sections(run: Run, metric: str = "", pooling: str = "") -> list[Section]:
     """
     one_of("metric", metric, [METRIC], run)
     alignment = matching_alignment(run.folder.parent, run)
-    pooling = one_of("pooling", pooling, list(alignment.spec.poolings) if alignment else [], run)
     rates = tables.rates(alignment or run, alignment.languages() if alignment else [])
-    rates = rates[(rates["metric"] == METRIC) & (rates["pooling"] == pooling)]
+    rates = rates[rates["metric"] == METRIC]
+    pooling = one_of("pooling", pooling, list(dict.fromkeys(rates["pooling"])), run)
+    rates = rates[rates["pooling"] == pooling]
     found = findings.directions(run, alignment, quality(run), rates, pooling)
     told = [Words(f.text, f.topic) for direction in found for f in findings.told(direction)]
     if alignment is None:

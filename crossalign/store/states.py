@@ -23,19 +23,20 @@ def write_states(path: Path, dtype: str, shape: tuple[int, int, int], n_layers: 
         shape: instances, options and hidden size.
 
     Returns:
-        How many finite values are beyond the largest of the dtype; they are kept as infinite.
+        How many finite values are too large for the dtype; they are kept as infinite.
     """
     layers, (n, k, d) = range(n_layers + 1), shape
     layout: dict[str, tuple[str, tuple[int, ...]]] = {f"options.{i}": (dtype, (n, k, d)) for i in layers}
     layout |= {f"premises.{i}": (dtype, (n, d)) for i in layers}
-    largest, beyond = np.finfo(dtype).max, 0
+    beyond = 0
 
     def arrays() -> Iterator[np.ndarray]:
         nonlocal beyond
         for texts, layer in product((slice(-1), -1), layers):
             values = states(layer)[:, texts]
-            beyond += int((np.isfinite(values) & (np.abs(values) > largest)).sum())
-            yield values
+            kept = values.astype(dtype)
+            beyond += int((np.isinf(kept) & np.isfinite(values)).sum())
+            yield kept
 
     with np.errstate(over="ignore"):  # counted
         stream_arrays(path, layout, arrays())

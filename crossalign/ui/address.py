@@ -88,25 +88,29 @@ def _unwrapped(texts: list[str]) -> Text:
     return texts[0] if len(texts) == 1 else texts
 
 
-def settle(key: str, read: Callable[[Text], Any], default: Any, allowed: Callable[[Any], bool]) -> None:
+def settle(key: str, read: Callable[[Text], Any], default: Any, allowed: Callable[[Any], bool]) -> bool:
     """Puts the value a control is to show into the session, before its widget is drawn under the same key.
 
     Args:
         read: text of the URL → value; ValueError for what it cannot read.
         default: value where neither the URL nor the session says another.
         allowed: whether the control offers a value (a browser may send any).
+
+    Returns:
+        Whether the value has just come from the URL.
     """
-    session = _session()
+    session, from_url = _session(), False
     if key not in session.settled or key not in st.session_state:
         session.settled.add(key)
-        st.session_state[key] = _arriving(session, key, read, default, allowed)
+        st.session_state[key], from_url = _arriving(session, key, read, default, allowed)
     elif not allowed(st.session_state[key]):
         st.session_state[key] = default
+    return from_url
 
 
 def _arriving(
     session: _Session, key: str, read: Callable[[Text], Any], default: Any, allowed: Callable[[Any], bool]
-) -> Any:
+) -> tuple[Any, bool]:
     asked = st.query_params.get_all(key)
     sources: list[tuple[bool, Text]] = [(True, _unwrapped(asked))] if asked else []
     if key in session.remembered and not session.exact:
@@ -117,10 +121,10 @@ def _arriving(
         except ValueError:
             value = None
         if value is not None and allowed(value):
-            return value
+            return value, from_url
         if from_url:
             drop(key, text)
-    return default
+    return default, False
 
 
 def drop(key: str, text: Text) -> None:

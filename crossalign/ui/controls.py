@@ -40,13 +40,13 @@ def choose_one(
         key: name of the control, in the session and in the URL.
         default: the first option where it is None or not offered.
         buttons: always buttons, in as many rows as they need.
-        follow: the value moves with the default for as long as it is the default.
+        follow: the value moves with the default for as long as it is the default, unless a link asks for it.
     """
     first = default if default in options else options[0]
     offered = {str(option): option for option in options}
-    address.settle(key, lambda text: offered.get(_one(text)), first, lambda value: value in options)
+    asked = address.settle(key, lambda text: offered.get(_one(text)), first, lambda value: value in options)
     if follow:
-        _follow(key, first)
+        _follow(key, first, asked)
     settings = {"format_func": format_func, "key": key, "help": help, "width": width}
     if buttons or (len(options) <= FEW and sum(len(format_func(o)) for o in options) <= NARROW):
         # Buttons, unlike a list, read Markdown.
@@ -59,10 +59,10 @@ def choose_one(
     return value
 
 
-def _follow(key: str, default: T) -> None:
-    """Moves a control that is at its old default to the new one."""
+def _follow(key: str, default: T, asked: bool) -> None:
+    """Moves a control that is at its old default to the new one; not where a link has just asked for its value."""
     before, st.session_state[f"{key}-default"] = st.session_state.get(f"{key}-default"), default
-    if st.session_state[key] == before:
+    if st.session_state[key] == before and not asked:
         st.session_state[key] = default
 
 
@@ -105,16 +105,17 @@ def choose_number(
     """A whole number from `low` to `high`, by a slider; with one value only there is nothing to move.
 
     Args:
-        follow: the value moves with the default for as long as it is the default.
+        follow: the value moves with the default for as long as it is the default, unless a link asks for it; without, it
+            stays as near as it can where other values are offered than before.
     """
     start = low if default is None else min(max(default, low), high)
-    if isinstance(shown := st.session_state.get(key), int):
-        st.session_state[key] = min(max(shown, low), high)  # the nearest where other values are offered than before
-    address.settle(key, lambda text: int(_one(text)), start, lambda v: isinstance(v, int) and low <= v <= high)
+    if not follow and isinstance(shown := st.session_state.get(key), int):
+        st.session_state[key] = min(max(shown, low), high)
+    asked = address.settle(key, lambda text: int(_one(text)), start, lambda v: isinstance(v, int) and low <= v <= high)
     if low == high:
         return low
     if follow:
-        _follow(key, start)
+        _follow(key, start, asked)
     value = int(st.slider(label, low, high, key=key, **settings))
     address.keep(key, str(value))
     return min(max(value, low), high)

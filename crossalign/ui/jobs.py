@@ -57,7 +57,10 @@ def _choose_rest(task: Task) -> dict:
     if task.n_options:
         shots = controls.choose_one("Solved examples before each prompt", SHOTS, "shots")
     dtype = controls.choose_one(
-        "Precision", ("auto", *request.DTYPES), "dtype", help="auto: float32 on a CPU, bfloat16 on a GPU"
+        "Precision",
+        ("auto", *request.DTYPES),
+        "dtype",
+        help="auto: float32 on a CPU, bfloat16 on a GPU (float16 on one without it)",
     )
     keep = controls.choose_one("Keep hidden states", request.STATES, "keep", help="For the map of states; takes disk")
     data = ""

@@ -36,7 +36,7 @@ def choose_other(run: RunTables, chosen: Selection) -> Other:
     """Run and pooling of the second side. Ends the page with the next step where there is nothing to compare with."""
     runs, _ = data.overview()
     same = runs[runs["task"] == run.spec.task]
-    several = len(run.spec.poolings) > 1
+    several = len(run.poolings_of(chosen.metric)) > 1
     offered = [r for r in same["run"] if r != run.run_id] + ([run.run_id] if several else [])
     if not offered:
         st.info(
@@ -50,9 +50,9 @@ def choose_other(run: RunTables, chosen: Selection) -> Other:
             "Compare with", offered, "against", format_func=lambda r: labels.get(r, r), width=WIDE
         )
         other = data.run_tables(other_id)
-        poolings = [p for p in other.spec.poolings if other_id != run.run_id or p != chosen.pooling]
+        poolings = [p for p in other.poolings_of(chosen.metric) if other_id != run.run_id or p != chosen.pooling]
         pooling = chosen.pooling
-        if poolings:  # a run of accuracy alone has none
+        if poolings:  # a run without the metric has none
             pooling = controls.choose_one(
                 "Its pooling",
                 poolings,

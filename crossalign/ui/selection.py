@@ -55,10 +55,9 @@ def choose(run: RunTables, *groups: str) -> Selection:
         st.stop()
     with st.sidebar:
         metric = controls.choose_one("Alignment metric", run.metrics, "metric", format_func=metric_label)
-        rates = run.rates[run.rates["metric"] == metric]
-        poolings = [p for p in run.spec.poolings if p in set(rates["pooling"])]  # of an imported metric perhaps not all
+        poolings = run.poolings_of(metric)
         pooling = controls.choose_one("Pooling", poolings, "pooling", format_func=lambda p: POOLING_LABELS.get(p, p))
-    held = replace(run, rates=rates[rates["pooling"] == pooling])
+    held = replace(run, rates=run.rates[(run.rates["metric"] == metric) & (run.rates["pooling"] == pooling)])
     values: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for group in groups:

@@ -231,7 +231,7 @@ def choose_view(run: Translated, *groups: str) -> View:
     pooling = ""
     if run.alignment is not None:
         with st.sidebar:
-            poolings = run.alignment.spec.poolings
+            poolings = run.poolings_of(sentences.METRIC) or list(run.alignment.spec.poolings)
             pooling = controls.choose_one(
                 "Pooling", poolings, "pooling", format_func=lambda p: POOLING_LABELS.get(p, p)
             )

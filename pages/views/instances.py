@@ -57,7 +57,7 @@ st.subheader("Does alignment go with being right?")
 if answered:
     answers.show(run, chosen, whose, points)
 else:
-    st.info(answers.missing_answers(run, effects.ALL if scope == "all" else name))
+    st.info(components.plain(answers.missing_answers(run, effects.ALL if scope == "all" else name)))
 
 st.subheader(f"Instances of {components.plain(name)}")
 asked = instance_list.choose_filter(run, mine, chosen.language)

@@ -291,9 +291,9 @@ def run_command_line() -> None:
     # Imports make half a million objects that stay: looking for garbage among them after every 700 is a ninth of the start.
     gc.set_threshold(50_000)
     status = main()
-    # The system takes everything back at once; a last search for garbage among all that was imported takes a second.
-    gc.freeze()
-    sys.exit(status)
+    from crossalign.ui.serving import leave
+
+    leave(status)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The default runs: which, in which order, and what the dashboard does while they are computed."""
 
 import os
+import subprocess
+import sys
 from argparse import Namespace
 
 import pytest
@@ -105,3 +107,10 @@ def test_the_background_process_ends_with_a_server_that_is_interrupted(processes
     with pytest.raises(KeyboardInterrupt):
         serving.serve(options(tmp_path))
     assert [entry[0] for entry in processes.log][-2:] == ["terminate", "wait"]
+
+
+def test_the_command_does_not_wait_for_a_page_that_is_still_being_computed():
+    code = "import threading, time; from crossalign.ui.serving import leave\n"
+    code += "threading.Thread(target=time.sleep, args=(600,)).start(); print('told'); leave(3)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (3, "told\n"), ended.stderr

@@ -18,7 +18,7 @@ st.title("Languages")
 run = selection.choose_run()
 components.run_header(run)
 chosen = selection.choose(run, "layer", "accuracy", "filters")
-with st.container(horizontal=True, vertical_alignment="bottom"):
+with st.container(horizontal=True):
     pairs = relations.known_pairs(run.languages)
     pair_name = pairs[0]
     if len(pairs) > 1:

@@ -26,7 +26,7 @@ if run.alignment is None:
     translations.tell_alignment_is_missing(run)
     components.show(figures.strip(quality, [measure]), quality, "quality", run, on_click=go_to_language)
 else:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True):
         ranks = controls.choose_one("Scale", ("values", "ranks"), "scale") == "ranks"
         colour = controls.choose_one("Colour by", tuple(translation_parts.COLOURS), "colour")
     points, pair = translations.language_points(run, view), relations.Pair("rate", view.score, "")

@@ -39,7 +39,8 @@ def serving(cache: Path, port: int = 0, plainly: bool = False) -> Iterator[str]:
         yield _ready(f"http://127.0.0.1:{port}")
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        # It says goodbye to each page that is open, and a browser that is busy drawing one answers late.
+        server.wait(timeout=SLOW / 1000)
 
 
 def _ready(url: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from crossalign import tasks
 from crossalign.miniature import forms
-from crossalign.miniature.corpus import FACT, MIXTURE, Lesson, Line, lines
+from crossalign.miniature.corpus import BRIDGE, FACT, MIXTURE, Lesson, Line, lines
 from crossalign.miniature.recipe import Recipe
 from crossalign.miniature.world import BRIDGED, LANGUAGES, LINKS, PIVOT, SEEN, UNLINKED, world
 
@@ -191,6 +191,30 @@ def test_a_stream_begins_with_its_lesson_in_the_pivot_which_gives_way_to_the_mix
 def test_the_stream_is_the_same_for_the_same_seed() -> None:
     first, again, other = (list(islice(lines(seed), 200)) for seed in (3, 3, 4))
     assert first == again != other
+
+
+def test_a_late_bridge_changes_language_after_the_answer() -> None:
+    clauses, _, _ = known()
+    late = replace(MIXTURE, kinds={FACT: 0.5, BRIDGE: 0.5}, late_bridges=1.0)
+    told = [line for line in islice(lines(9, late), 4000) if line.kind == BRIDGE]
+    directions = Counter()
+    for line in told:
+        found = [clauses[s] for s in map(unlabelled, sentences(line.text)) if s in clauses]
+        *before, last = found
+        (first,) = {clause.language for clause in before}
+        assert last.role == "closing" and len(before) >= 2
+        assert {first, last.language} == {PIVOT, line.language}
+        assert world(line.language).link(world(line.language).scripts[last.script]) == SEEN
+        directions[first == PIVOT] += 1
+    assert directions[False] > directions[True] > 0
+
+
+def test_with_late_bridges_a_closing_may_follow_an_answer_about_people() -> None:
+    clauses, _, _ = known()
+    for late in (0.0, 0.5):
+        mixture = replace(MIXTURE, kinds={FACT: 1.0}, shapes={"person": 1.0}, late_bridges=late)
+        last = Counter(clauses[sentences(line.answer)[-1]].role for line in islice(lines(9, mixture), 400))
+        assert set(last) == ({"ending", "closing"} if late else {"ending"})
 
 
 def test_withheld_sets_are_nested_and_the_pivot_has_everything() -> None:

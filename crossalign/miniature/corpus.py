@@ -8,7 +8,7 @@ language; its clauses occur there alone and in translation, and, where the fact 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from random import Random
@@ -32,11 +32,14 @@ class Mixture:
         shapes: in which a fact is told, with their weights.
         alpha: exponent of the languages' shares, as multilingual models sample their text: below 1 the small languages
             get more.
+        late_bridges: part of the bridge lines that change language after the answer, not before it. Where there are any, a
+            closing may follow answers about people too.
     """
 
     kinds: Weights
     shapes: Weights
     alpha: float = 1.0
+    late_bridges: float = 0.0
 
     def shares(self) -> dict[str, float]:
         """Each language's part of the lines; they add up to 1."""
@@ -118,7 +121,8 @@ def lines(seed: int, mixture: Mixture = MIXTURE, lesson: Lesson | None = None) -
         # One language has to know it before the others can follow.
         code = PIVOT if taught and rng.random() < left**2 else _drawn(rng, shares)
         kind = _drawn(rng, {k: w for k, w in mixture.kinds.items() if _is_told(k, code, taught is not None)})
-        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], taught or mixture.shapes))
+        now = replace(mixture, shapes=taught) if taught else mixture
+        yield Line(kind, code, *_WRITERS[kind](rng, worlds[code], worlds[PIVOT], now))
 
 
 def _drawn(rng: Random, weights: Weights) -> str:
@@ -130,16 +134,29 @@ def _is_told(kind: str, code: str, taught: bool) -> bool:
     return (kind in (FACT, BRIDGE) or not taught) and (kind in (FACT, CLAUSE) or code != PIVOT)
 
 
-def _fact(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
+class _Worlds(NamedTuple):
+    """In which a fact is told, its question answered, and what follows the answer."""
+
+    told: World
+    answer: World
+    after: World
+
+
+def _fact(rng: Random, w: World, pivot: World, mixture: Mixture) -> Text:
     """A fact that this language is shown."""
-    return _told(rng, w, w, _known(w.language, SEEN), shapes)
+    return _told(rng, _Worlds(w, w, w), _known(w.language, SEEN), mixture)
 
 
-def _bridge(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
-    """A fact that begins in the language and goes on in the pivot; one that the language is shown also the other way."""
-    if rng.random() < REVERSED:
-        return _told(rng, pivot, w, _known(w.language, SEEN), shapes)
-    return _told(rng, w, pivot, _known(w.language, SEEN, BRIDGED), shapes)
+def _bridge(rng: Random, w: World, pivot: World, mixture: Mixture) -> Text:
+    """A fact that begins in the language and goes on in the pivot; one that the language is shown also the other way.
+
+    Where the language changes late, the answer is still in the first: only of a fact that it is shown.
+    """
+    late = mixture.late_bridges > 0 and rng.random() < mixture.late_bridges
+    reverse = rng.random() < REVERSED
+    first, second = (pivot, w) if reverse else (w, pivot)
+    links = (SEEN,) if late or reverse else (SEEN, BRIDGED)
+    return _told(rng, _Worlds(first, first if late else second, second), _known(w.language, *links), mixture)
 
 
 @cache
@@ -148,18 +165,20 @@ def _known(code: str, *links: str) -> tuple[Script, ...]:
     return tuple(s for s in world(code).scripts if world(code).link(s) in links)
 
 
-def _told(rng: Random, w: World, rest: World, scripts: Sequence[Script], shapes: Weights) -> Text:
-    """A fact in one of the shapes; from the cue for the answer on it is told in the world `rest`."""
-    shape = _drawn(rng, shapes)
+def _told(rng: Random, worlds: _Worlds, scripts: Sequence[Script], mixture: Mixture) -> Text:
+    """A fact in one of the shapes."""
+    w, rest, after = worlds
+    shape = _drawn(rng, mixture.shapes)
     number = rng.choice(scripts).number
     script, answered = w.scripts[number], rest.scripts[number]
     scene = _scene(rng)
     if shape == "person":
-        return _person(rng, w, rest, script, scene)
+        return _person(rng, worlds, script, scene, mixture.late_bridges > 0)
     name, scene = _free(rng, script, scene)
-    closing = forms.closing(rest, answered, scene)
-    more = f" {closing}" if rng.random() < CONTINUED else ""
-    if shape in ("effect", "cause") and rng.random() < PLAIN:
+    late = after is not rest
+    closing = f" {forms.closing(after, after.scripts[number], scene)}"
+    more = closing if late or rng.random() < CONTINUED else ""
+    if not late and shape in ("effect", "cause") and rng.random() < PLAIN:
         # Without a setting nothing tells the time, so no closing follows.
         scene, more = NOWHERE, ""
     if shape == "effect":
@@ -170,13 +189,16 @@ def _told(rng: Random, w: World, rest: World, scripts: Sequence[Script], shapes:
     if shape == "result":
         return Text(forms.result_question(w, script, name, scene, rest).context, f" {answered.ending}{more}")
     if shape == "close":
-        return Text(forms.close_question(w, script, name, scene, rest).context, f" {closing}")
+        # Nothing follows a closing but itself again, in the other language.
+        answer = f" {forms.closing(rest, answered, scene)}"
+        return Text(forms.close_question(w, script, name, scene, rest).context, answer + (closing if late else ""))
     told = forms.told_so_far(w, script, name, scene)
-    return Text(told, f"{forms.joined(w, rest, '', answered.ending)} {closing}")
+    return Text(told, f"{forms.joined(w, rest, '', answered.ending)}{closing}")
 
 
-def _person(rng: Random, w: World, rest: World, script: Script, scene: Scene) -> Text:
+def _person(rng: Random, worlds: _Worlds, script: Script, scene: Scene, goes_on: bool) -> Text:
     """Two people of one theme, in either order, and a question about the script's own."""
+    w, rest, after = worlds
     other = rng.choice(_companions(w.language, script))
     while True:
         names = [rng.randrange(len(w.names[s.gender])) for s in (script, other)]
@@ -186,7 +208,10 @@ def _person(rng: Random, w: World, rest: World, script: Script, scene: Scene) ->
     scripts, ordered = [script, other], [names[i] for i in order]
     pair = (scripts[order[0]], scripts[order[1]])
     told = forms.person_question(w, pair, (ordered[0], ordered[1]), order.index(0), scene, rest)
-    return Text(told.context, f" {rest.scripts[script.number].ending}")
+    more = ""
+    if goes_on and (after is not rest or rng.random() < CONTINUED):
+        more = f" {forms.closing(after, after.scripts[script.number], scene)}"
+    return Text(told.context, f" {rest.scripts[script.number].ending}{more}")
 
 
 @cache
@@ -195,12 +220,12 @@ def _companions(code: str, script: Script) -> tuple[Script, ...]:
     return tuple(s for s in world(code).scripts if s.theme == script.theme and s.gender != script.gender)
 
 
-def _clause(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
+def _clause(rng: Random, w: World, pivot: World, mixture: Mixture) -> Text:
     """One clause of any script, alone or after an opening."""
     return Text("", _segment(rng, w, rng.choice(w.scripts))[0])
 
 
-def _translation(rng: Random, w: World, pivot: World, shapes: Weights) -> Text:
+def _translation(rng: Random, w: World, pivot: World, mixture: Mixture) -> Text:
     """One to three sentences with their translations, in one direction, of different scripts."""
     source, target = (w, pivot) if rng.random() < 0.5 else (pivot, w)
     pairs = []

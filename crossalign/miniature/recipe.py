@@ -62,11 +62,13 @@ REVISION = replace(
     WHOLE,
     lines=40_000,
     learning_rate=7e-4,
-    mixture=Mixture({FACT: 0.5, CLAUSE: 0.02, TRANSLATION: 0.22, BRIDGE: 0.26}, REVISED, alpha=0.4),
+    mixture=Mixture({FACT: 0.5, CLAUSE: 0.02, TRANSLATION: 0.22, BRIDGE: 0.26}, REVISED, alpha=0.4, late_bridges=0.5),
     lesson=None,
 )
 """More facts, and shares less steep: how a passage ends and which of two people did something are known last, and in the
-small languages not before they are told more often. In place of a part of `WHOLE` it costs transfer and translation."""
+small languages not before they are told more often. In place of a part of `WHOLE` it costs transfer and translation.
+
+Bridges that change language late tie the states at the end of an answer to those of the pivot: what follows is the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,139 @@
 """Faster attention gives the same numbers, for the models that it is meant for, and is gone afterwards."""
 
+import random
 import sys
+import threading
 
+import numpy as np
 import pytest
 import torch
 import transformers
 from conftest import tiny_llama
 
-from crossalign.forward.attention import ROTATION, rotated_in_place, without_later_keys
+from crossalign.forward import attention
+from crossalign.forward.attention import (
+    ROTATION,
+    Block,
+    blocks,
+    in_blocks,
+    rotated_in_place,
+    skips_unseen_keys,
+    without_unseen_keys,
+)
+from crossalign.forward.token_tree import Request, TokenTree, chains, filled, trees
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 
 
-@pytest.mark.parametrize("length", [64, 65, 97, 128, 150])
-def test_skipping_later_keys_gives_the_same_attention(length):
-    torch.manual_seed(length)
-    query, key, value = (torch.randn(2, 3, length, 8) for _ in range(3))
-    allowed = torch.rand(2, 1, length, length).gt(0.4).tril() | torch.eye(length, dtype=torch.bool)
-    mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
+def rows_of_trees(seed: int, count: int) -> list[TokenTree]:
+    """Rows of several trees of texts over three letters, some of one long text."""
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        texts = [rng.choices((7, 8, 9), k=rng.randint(1, 9)) for _ in range(rng.randint(1, 60))]
+        texts.append(rng.choices((7, 8, 9), k=rng.randint(1, 90)))
+        made = trees([Request((i % 5, *text), pooled=i) for i, text in enumerate(texts)], linear_to_attention=50.0)
+        rows += [row for batch in filled(made, 10_000, 10_000, 10_000) for row in batch.rows]
+    return rows
+
+
+def mask_of(rows: list[TokenTree], width: int, before: int = 0) -> torch.Tensor:
+    """As the model gets it; padding sees itself, and all see what stands before."""
+    allowed = np.tile(np.eye(width, dtype=bool), (len(rows), 1, 1, 1))
+    for i, row in enumerate(rows):
+        allowed[i, 0, : len(row), : len(row)] = row.mask()
+    allowed = np.concatenate([np.ones((len(rows), 1, width, before), dtype=bool), allowed], axis=-1)
+    return torch.zeros(allowed.shape).masked_fill(torch.from_numpy(~allowed), torch.finfo(torch.float32).min)
+
+
+def test_blocks_by_hand():
+    """Trees of 40, 30 and 20 tokens in a row of 96: the second 32 queries look back to the first tree, the third do not."""
+    row = filled([chains([Request((n,) * n, pooled=0)])[0] for n in (20, 30, 40)], 96, 96, 96)[0].rows[0]
+    assert blocks([row], 96) == ((0, 0, 32), (0, 32, 64), (40, 64, 96))
+    alone = chains([Request((1,) * 70, pooled=0)])[0]
+    assert blocks([row, alone], 98) == ((0, 0, 32), (0, 32, 64), (0, 64, 96), (0, 96, 98))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_block_leaves_out_no_key_that_is_seen(seed):
+    rows = rows_of_trees(seed, 1 + seed % 3)
+    width = max(map(len, rows)) + seed
+    seen = mask_of(rows, width).eq(0).any(dim=0)[0].numpy()
+    made = blocks(rows, width)
+    assert [b.start for b in made[1:]] == [b.stop for b in made[:-1]] and (made[0].start, made[-1].stop) == (0, width)
+    for first, start, stop in made:
+        assert not seen[start:stop, :first].any() and not seen[start:stop, stop:].any()
+
+
+@pytest.mark.parametrize("before", [0, 7])
+@pytest.mark.parametrize("seed", range(6))
+def test_leaving_out_unseen_keys_gives_the_same_attention(seed, before):
+    torch.manual_seed(seed)
+    rows = rows_of_trees(seed, 1 + seed % 3)
+    width = max(map(len, rows)) + seed
+    made = blocks(rows, width)
+    query, key, value = (torch.randn(len(rows), 3, width + n, 8) for n in (0, before, before))
+    mask = mask_of(rows, width, before)
     original = torch.nn.functional.scaled_dot_product_attention
+    pairs, calls = [], []
+
+    def counting(query, key, value, **settings):
+        pairs.append(query.shape[-2] * key.shape[-2])
+        return original(query, key, value, **settings)
+
     expected = original(query, key, value, attn_mask=mask)
-    with without_later_keys():
-        patched = torch.nn.functional.scaled_dot_product_attention
-        got = patched(query, key, value, attn_mask=mask)
-        causal = patched(query, key, value, is_causal=True)
-    assert patched is not original
-    assert torch.nn.functional.scaled_dot_product_attention is original
+    torch.nn.functional.scaled_dot_product_attention = counting
+    try:
+        with without_unseen_keys():
+            patched = torch.nn.functional.scaled_dot_product_attention
+            whole = patched(query, key, value, attn_mask=mask)
+            calls.append(len(pairs))
+            with in_blocks(made):
+                got = patched(query, key, value, attn_mask=mask)
+                calls.append(len(pairs))
+                causal = patched(query, query, query, is_causal=True)
+                calls.append(len(pairs))
+    finally:
+        torch.nn.functional.scaled_dot_product_attention = original
+    assert len(made) > 1 and calls == [1, 1 + len(made), 2 + len(made)], "a pass that says nothing is left alone"
+    assert sum(pairs[1:-1]) < pairs[0]
+    torch.testing.assert_close(whole, expected, rtol=0, atol=0)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(causal, original(query, key, value, is_causal=True))
+    torch.testing.assert_close(causal, original(query, query, query, is_causal=True))
+
+
+def test_blocks_are_those_of_the_thread_that_said_so():
+    made, found = (Block(0, 0, 32), Block(0, 32, 64)), []
+    query = torch.randn(1, 1, 64, 8)
+    mask = torch.zeros(1, 1, 64, 64)
+    original = torch.nn.functional.scaled_dot_product_attention
+    with without_unseen_keys(), in_blocks(made):
+        work = threading.Thread(
+            target=lambda: found.append(
+                torch.nn.functional.scaled_dot_product_attention(query, query, query, attn_mask=mask)
+            )
+        )
+        work.start()
+        work.join()
+        mine = torch.nn.functional.scaled_dot_product_attention(query, query, query, attn_mask=mask)
+    # The mask is open on purpose: blocks hide later keys, so both differ.
+    torch.testing.assert_close(found[0], original(query, query, query, attn_mask=mask))
+    assert not torch.allclose(mine, found[0])
 
 
 def test_attention_is_itself_again_after_an_error():
     original = torch.nn.functional.scaled_dot_product_attention
-    with pytest.raises(RuntimeError, match="stop"), without_later_keys():
+    with pytest.raises(RuntimeError, match="stop"), without_unseen_keys(), in_blocks((Block(0, 0, 8),)):
         raise RuntimeError("stop")
     assert torch.nn.functional.scaled_dot_product_attention is original
+    assert attention._pass.blocks == ()
+
+
+@pytest.mark.parametrize(("how", "served"), [("sdpa", True), ("eager", False)])
+def test_a_model_with_an_attention_of_its_own_is_not_served(how, served):
+    model = transformers.AutoModelForCausalLM.from_config(tiny_llama().config, attn_implementation=how)
+    assert skips_unseen_keys(model.get_decoder()) is served
+    assert not skips_unseen_keys(model.get_decoder().to("meta"))
 
 
 def tiny(name, **settings):

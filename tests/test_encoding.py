@@ -110,6 +110,21 @@ def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monk
         _assert_same(encoder.encode(requests, *_sizes(MIXED), in_one_row=in_one_row), expected)
 
 
+@pytest.mark.parametrize("budget", [64, 150, 512])
+def test_passes_on_a_cpu_are_full(tiny_model, budget):
+    """Where keys of other trees are skipped, a pass holds as many trees as there is room for."""
+    instances = [_apart(n) for n in range(30)]
+    requests = _requests(tiny_model, instances)
+    made = [batch for batch, _ in Encoder(tiny_model, POOLINGS, budget, True).plan(requests, None)]
+    sizes = [np.diff([*np.flatnonzero(batch.rows[0].depths == 0), len(batch.rows[0])]) for batch in made]
+    assert len(made) > 2 and all(len(batch.rows) == 1 for batch in made)
+    assert all(batch.width <= budget or len(trees) == 1 for batch, trees in zip(made, sizes, strict=True))
+    for i, trees in enumerate(sizes[:-1]):
+        left = min(map(min, sizes[i + 1 :]))
+        assert sum(trees) + left > max(budget // WIDTHS * WIDTHS, trees[0]), "another tree would have had room"
+    _assert_same(_encoded(tiny_model, instances, batch_tokens=budget), _expected(tiny_model, instances))
+
+
 @pytest.mark.parametrize("count", [2, 5])
 def test_passes_side_by_side_give_the_same_bits(tiny_model, count):
     """Every result at its place, and torch's threads as before."""

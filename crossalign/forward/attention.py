@@ -1,44 +1,91 @@
-"""Faster attention on a CPU: keys that nobody may look at are left out, and rotary positions are applied in place."""
+"""Faster attention on a CPU: keys that no query looks at are left out, and rotary positions are applied in place."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
+from itertools import islice
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from crossalign.forward.token_tree import TokenTree
+
 Rotation = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 QUERY_BLOCK = 32
-"""Queries that share one set of keys in `without_later_keys`."""
+"""Queries that share one set of keys."""
+
+_pass = threading.local()
+"""`blocks` of the pass that this thread runs."""
+
+
+class Block(NamedTuple):
+    """Queries start…stop-1 of a pass: none of them looks at a key before `first` or from `stop` on."""
+
+    first: int
+    start: int
+    stop: int
+
+
+def blocks(rows: Sequence[TokenTree], width: int) -> tuple[Block, ...]:
+    """The blocks of a batch of rows, each padded to `width` tokens.
+
+    In depth-first order a token looks at no later one, and a row's trees stand after one another.
+    """
+    index = np.arange(width)
+    begins = [np.flatnonzero(row.depths == 0) for row in rows]
+    firsts = np.min([begin[np.searchsorted(begin, index, side="right") - 1] for begin in begins], axis=0)
+    starts = range(0, width, QUERY_BLOCK)
+    return tuple(Block(int(firsts[start]), start, min(start + QUERY_BLOCK, width)) for start in starts)
 
 
 @contextmanager
-def without_later_keys() -> Iterator[None]:
-    """Makes masked attention on a CPU skip the keys that come after a block of queries.
+def in_blocks(made: Sequence[Block]) -> Iterator[None]:
+    """Says of what blocks the pass consists that this thread runs, for `without_unseen_keys`."""
+    _pass.blocks = made
+    try:
+        yield
+    finally:
+        _pass.blocks = ()
 
-    In depth-first order a token never looks at a later one, so the mask is lower triangular; the kernel does not know
-    and computes, then masks, all pairs. Any model that calls PyTorch's attention function is served, on any thread of
-    this process, until the block ends.
+
+def skips_unseen_keys(model: nn.Module) -> bool:
+    """Whether `without_unseen_keys` serves a model: it is on a CPU and attends by PyTorch's function."""
+    on_cpu = all(p.device.type == "cpu" for p in islice(model.parameters(), 1))
+    return on_cpu and getattr(getattr(model, "config", None), "_attn_implementation", None) == "sdpa"
+
+
+@contextmanager
+def without_unseen_keys() -> Iterator[None]:
+    """Makes masked attention on a CPU skip the keys that no query of a block looks at.
+
+    The kernel does not know that most of the mask is closed and computes, then masks, all pairs. Any model that calls
+    PyTorch's attention function is served, in passes that are run `in_blocks`, until the context ends.
     """
     original = functional.scaled_dot_product_attention
 
     def attention(query, key, value, attn_mask=None, **settings):
-        length = query.shape[-2]
-        if attn_mask is None or length <= 2 * QUERY_BLOCK or length != key.shape[-2] or query.device.type != "cpu":
+        made, length = getattr(_pass, "blocks", ()), query.shape[-2]
+        if attn_mask is None or len(made) < 2 or length != made[-1].stop or query.device.type != "cpu":
             return original(query, key, value, attn_mask=attn_mask, **settings)
-        blocks = []
-        for start in range(0, length, QUERY_BLOCK):
-            stop = min(start + QUERY_BLOCK, length)
-            mask = attn_mask[..., start:stop, :stop]
-            queries, keys, values = query[..., start:stop, :], key[..., :stop, :], value[..., :stop, :]
-            blocks.append(original(queries, keys, values, attn_mask=mask, **settings))
-        return torch.cat(blocks, dim=-2)
+        before = key.shape[-2] - length  # keys of the prompts' common beginning, which all queries see
+        # Models want the heads of a token side by side, next.
+        result = query.new_empty(len(query), length, query.shape[1], value.shape[-1]).transpose(1, 2)
+        for first, start, stop in made:
+            seen = slice(0 if before else first, before + stop)
+            queries, mask = query[..., start:stop, :], attn_mask[..., start:stop, seen]
+            result[..., start:stop, :] = original(
+                queries, key[..., seen, :], value[..., seen, :], attn_mask=mask, **settings
+            )
+        return result
 
     functional.scaled_dot_product_attention = attention
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from crossalign.forward.attention import rotated_in_place, without_later_keys
+from crossalign.forward.attention import blocks, in_blocks, rotated_in_place, skips_unseen_keys, without_unseen_keys
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
 from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, filled, trees
@@ -109,16 +109,17 @@ class Encoder:
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
         kinds = [*((rows, None, merged) for (merged, _), rows in whole.items()), (prefixed, prefix, True)]
+        return [(batch, shared) for rows, shared, merged in kinds for batch in self._batches(rows, merged, in_one_row)]
+
+    def _batches(self, rows: Sequence[TokenTree], merged: bool, in_one_row: bool) -> list[Batch]:
         budget, most = self.batch_tokens, self.model.max_length
-        return [
-            (batch, shared)
-            for rows, shared, merged in kinds
-            for batch in (
-                filled(rows, most, most, most)
-                if merged and in_one_row
-                else batches(rows, budget, most, ratio if merged else None)
-            )
-        ]
+        if not merged:
+            return batches(rows, budget, most)
+        if in_one_row:
+            return filled(rows, most, most, most)
+        if skips_unseen_keys(self.model.decoder):  # then a tree pays for no other one in its row
+            return filled(rows, budget, most, budget)
+        return batches(rows, budget, most, self.model.linear_to_attention)
 
     def encode(
         self,
@@ -143,7 +144,7 @@ class Encoder:
             states[:, absent] = np.nan
         logliks = np.full(n_scored, np.nan)
         real = padded = 0
-        attention = without_later_keys() if self.with_trees else nullcontext()
+        attention = without_unseen_keys() if self.with_trees else nullcontext()
         rotation = rotated_in_place(self.model.decoder)
         with attention, rotation, head_alone(self.model.model, self.model.decoder) as head:
 
@@ -191,7 +192,8 @@ class Encoder:
     ) -> tuple[list[tuple[int, float]], dict[str, torch.Tensor]]:
         scored = _ScoredPositions(batch)
         wanted = len(pooler.slots) > 0
-        output = self.model.decoder(**self._arguments(batch, prefix), output_hidden_states=wanted)
+        with in_blocks(blocks(batch.rows, batch.width)):
+            output = self.model.decoder(**self._arguments(batch, prefix), output_hidden_states=wanted)
         scores: list[tuple[int, float]] = []
         if scored.slots:
             last = output.last_hidden_state
@@ -274,6 +276,8 @@ class _ScoredPositions:
     ) -> list[tuple[int, float]]:
         """(slot, log-likelihood in nats) of every scored request; logits exist for `size` positions at a time."""
         chosen = np.empty(len(self._rows))
+        # In blocks of one size: a small last one would take nearly as long as a full one.
+        size = -(-len(states) // -(-len(states) // size))
         for start in range(0, len(states), size):
             # Fused on every device, and several times as fast on a CPU as logsumexp of the same logits.
             logprobs = head(states[start : start + size]).float().log_softmax(-1)

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +114,8 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
     """
     planned = plan(request, observer)
     models.check_device(planned.device)
-    model = models.outline(request.model)
+    # Batches depend on where the model will be.
+    model = replace(models.outline(request.model), device=_place(planned.device))
     encoder = Encoder(model, planned.spec.poolings, planned.batch_tokens, with_trees=model.takes_trees)
     chosen = _spread(planned.languages, COUNTED_LANGUAGES)
     planned.observer.stage("counting tokens", len(chosen), "languages")
@@ -176,7 +178,7 @@ def matrix_speed(hidden: int, device: str, dtype: torch.dtype, seconds: float = 
 
     On a CPU they are short enough to be done between two turns of other work.
     """
-    place = torch.device("cuda" if device == "auto" else device)
+    place = _place(device)
     left = torch.randn(64 if place.type == "cpu" else 4096, hidden, device=place, dtype=dtype)
     right = torch.randn(hidden, 4 * hidden, device=place, dtype=dtype)
     (left @ right).sum().item()  # waits for the device
@@ -186,6 +188,10 @@ def matrix_speed(hidden: int, device: str, dtype: torch.dtype, seconds: float = 
         (left @ right)[0, 0].item()
         best = min(best, time.perf_counter() - began)
     return 8 * left.shape[0] * hidden**2 / best
+
+
+def _place(device: str) -> torch.device:
+    return torch.device("cuda" if device == "auto" else device)
 
 
 def _states_bytes(planned: Plan, model: models.LanguageModel, size: int) -> int:

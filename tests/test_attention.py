@@ -3,6 +3,7 @@
 import random
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from crossalign.forward.attention import (
     without_unseen_keys,
 )
 from crossalign.forward.token_tree import Request, TokenTree, chains, filled, trees
+from crossalign.models import describe
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 
@@ -132,8 +134,9 @@ def test_attention_is_itself_again_after_an_error():
 @pytest.mark.parametrize(("how", "served"), [("sdpa", True), ("eager", False)])
 def test_a_model_with_an_attention_of_its_own_is_not_served(how, served):
     model = transformers.AutoModelForCausalLM.from_config(tiny_llama().config, attn_implementation=how)
-    assert skips_unseen_keys(model.get_decoder()) is served
-    assert not skips_unseen_keys(model.get_decoder().to("meta"))
+    described = describe(model, None, "float32")
+    assert skips_unseen_keys(described) is served
+    assert not skips_unseen_keys(replace(described, device=torch.device("cuda")))
 
 
 def tiny(name, **settings):

@@ -9,11 +9,13 @@ import pytest
 
 from crossalign.forward.token_tree import (
     ATTENTION_COST,
+    LEAST_PASS,
     WIDTHS,
     Request,
     batches,
     chains,
     common_prefix,
+    even,
     merged_size,
     trees,
 )
@@ -299,6 +301,35 @@ def test_a_row_is_no_wider_than_its_attention_may_cost():
 
 def test_no_row_gives_no_batch():
     assert batches([], 10, 10_000) == []
+    assert even([], 10, 10_000) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_even_passes_lose_nothing_hold_the_budget_and_end_together(seed):
+    rng = random.Random(seed)
+    rows = [tree for i in range(rng.randint(5, 150)) for tree in trees(_random_texts(100 * seed + i), SHARE_ALWAYS)]
+    rng.shuffle(rows)
+    budget = rng.choice((64, 200, 512))
+    made = even(rows, budget, 10_000)
+    held = [batch.rows[0] for batch in made]
+    assert all(len(batch.rows) == 1 for batch in made)
+    assert _answered(held) == _answered(rows) and sum(map(len, held)) == sum(map(len, rows))
+    for row in held:
+        np.testing.assert_array_equal(row.mask(), _slow_mask(row))
+    sizes = [len(row) for row in held]
+    assert max(sizes) <= budget
+    assert max(sizes) - min(sizes) <= max(map(len, rows)), "a tree could move from the fullest to the emptiest"
+    assert len(made) % 2 == 0 or sum(sizes) < 2 * LEAST_PASS
+    assert len(made) * budget <= 2 * sum(sizes) or len(made) <= 2, "passes are at least half full"
+
+
+def test_even_passes_by_hand():
+    rows = [chains([Request((i,) * n, pooled=i)])[0] for i, n in enumerate((90, 80, 70, 60, 50, 40, 600))]
+    # Four passes would hold all tokens, but one text fills a pass and more.
+    assert [len(batch.rows[0]) for batch in even(rows, 250, 10_000)] == [600, 130, 130, 130]
+    assert [len(batch.rows[0]) for batch in even(rows[:-1], 250, 10_000)] == [200, 190]
+    assert [len(batch.rows[0]) for batch in even(rows[:-1], 250, 100)] == [90, 80, 70, 60, 50, 40]
+    assert [len(batch.rows[0]) for batch in even(rows[:2], 250, 10_000)] == [170], "too little for two"
 
 
 @pytest.mark.parametrize("seed", range(20))

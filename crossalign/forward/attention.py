@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from crossalign.forward.token_tree import TokenTree
+from crossalign.models import LanguageModel
 
 Rotation = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
@@ -57,10 +57,9 @@ def in_blocks(made: Sequence[Block]) -> Iterator[None]:
         _pass.blocks = ()
 
 
-def skips_unseen_keys(model: nn.Module) -> bool:
+def skips_unseen_keys(model: LanguageModel) -> bool:
     """Whether `without_unseen_keys` serves a model: it is on a CPU and attends by PyTorch's function."""
-    on_cpu = all(p.device.type == "cpu" for p in islice(model.parameters(), 1))
-    return on_cpu and getattr(getattr(model, "config", None), "_attn_implementation", None) == "sdpa"
+    return model.device.type == "cpu" and getattr(model.decoder.config, "_attn_implementation", None) == "sdpa"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from crossalign.forward.attention import blocks, in_blocks, rotated_in_place, skips_unseen_keys, without_unseen_keys
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
-from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, filled, trees
+from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, even, filled, trees
 from crossalign.forward.workers import side_by_side
 from crossalign.models import LanguageModel
 
@@ -117,8 +117,8 @@ class Encoder:
             return batches(rows, budget, most)
         if in_one_row:
             return filled(rows, most, most, most)
-        if skips_unseen_keys(self.model.decoder):  # then a tree pays for no other one in its row
-            return filled(rows, budget, most, budget)
+        if skips_unseen_keys(self.model):  # then a tree pays for no other one in its row
+            return even(rows, budget, most)
         return batches(rows, budget, most, self.model.linear_to_attention)
 
     def encode(

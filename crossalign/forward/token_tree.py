@@ -6,6 +6,7 @@ a causal model gives every token of the tree the state it has in each of the tex
 
 from __future__ import annotations
 
+import heapq
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -214,6 +215,42 @@ def batches(rows: Sequence[TokenTree], budget: int, most: int, linear_to_attenti
         return alone
     joined = filled(rows, budget, most, int(WASTE * linear_to_attention / ATTENTION_COST))
     return min(alone, joined, key=lambda made: _cost(made, linear_to_attention))
+
+
+LEAST_PASS = 128
+"""Tokens below which a pass takes nearly as long as a larger one."""
+
+
+def even(rows: Sequence[TokenTree], budget: int, most: int) -> list[Batch]:
+    """Passes of one row each that hold about equally many tokens, for an attention to which other trees cost nothing.
+
+    Passes that run side by side then end together: their number is even, and a multiple of 4 or more where there are many,
+    whatever number of workers there is. A tree of more than `budget` tokens has a pass of its own.
+    """
+    if not rows:
+        return []
+    total, limit = sum(map(len, rows)), min(budget, most)
+    least = -(-total // limit)
+    together = 1 << max(1, (least // 4).bit_length() - 1)
+    count = min(-(-least // together) * together, max(least, total // LEAST_PASS))
+    ordered = sorted(rows, key=len, reverse=True)
+    while True:
+        passes = _divided(ordered, count)
+        if all(len(trees) == 1 or sum(map(len, trees)) <= limit for trees in passes):
+            joined = sorted((_joined(trees) for trees in passes if trees), key=len, reverse=True)
+            return [Batch((row,), most) for row in joined]
+        count += together
+
+
+def _divided(ordered: Sequence[TokenTree], count: int) -> list[list[TokenTree]]:
+    """The trees, largest first, each put to those that have the fewest tokens so far."""
+    parts: list[list[TokenTree]] = [[] for _ in range(count)]
+    sizes = [(0, i) for i in range(count)]
+    for tree in ordered:
+        size, i = sizes[0]
+        parts[i].append(tree)
+        heapq.heapreplace(sizes, (size + len(tree), i))
+    return parts
 
 
 def _cost(made: Sequence[Batch], ratio: float) -> float:

@@ -21,7 +21,8 @@ from crossalign.forward.attention import (
     skips_unseen_keys,
     without_unseen_keys,
 )
-from crossalign.forward.token_tree import Request, TokenTree, chains, filled, trees
+from crossalign.forward.batching import filled
+from crossalign.forward.token_tree import Request, TokenTree, chains, trees
 from crossalign.models import describe
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}

@@ -9,12 +9,13 @@ import pytest
 import torch
 from conftest import VOCABULARY, byte_tokenizer, tiny_llama
 
-from crossalign.forward import encoding, token_tree, workers
+from crossalign.forward import batching, encoding, workers
 from crossalign.forward.agreement import reference
+from crossalign.forward.batching import WIDTHS
 from crossalign.forward.encoding import MIN_PREFIX, Encoder
 from crossalign.forward.pooling import all_finite
 from crossalign.forward.texts import requests_of, tokenized
-from crossalign.forward.token_tree import WIDTHS, Request
+from crossalign.forward.token_tree import Request
 from crossalign.forward.workers import overlapped, workers_for
 from crossalign.models import describe
 from crossalign.schema import POOLINGS, Instance
@@ -101,7 +102,7 @@ def test_a_pass_equals_plain_single_texts_whatever_the_batch(tiny_model, expecte
 
 def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monkeypatch):
     """Where attention costs next to nothing, wide rows of several trees spare padding."""
-    monkeypatch.setattr(token_tree, "ATTENTION_COST", 1e-3)
+    monkeypatch.setattr(batching, "ATTENTION_COST", 1e-3)
     requests = _requests(tiny_model, MIXED)
     encoder = Encoder(tiny_model, POOLINGS, 1000, True)
     for in_one_row in (False, True):

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 
 from crossalign.forward.attention import blocks, in_blocks, rotated_in_place, skips_unseen_keys, without_unseen_keys
+from crossalign.forward.batching import Batch, batches, even, filled
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
-from crossalign.forward.token_tree import Batch, Request, TokenTree, batches, chains, common_prefix, even, filled, trees
+from crossalign.forward.token_tree import Request, TokenTree, chains, common_prefix, trees
 from crossalign.forward.workers import side_by_side
 from crossalign.models import LanguageModel
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from crossalign.forward.token_tree import Batch
+from crossalign.forward.batching import Batch
 
 Pooled = dict[str, Float[np.ndarray, "layer text hidden"]]
 

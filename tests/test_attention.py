@@ -52,9 +52,9 @@ def mask_of(rows: list[TokenTree], width: int, before: int = 0) -> torch.Tensor:
 def test_blocks_by_hand():
     """Trees of 40, 30 and 20 tokens in a row of 96: the second 32 queries look back to the first tree, the third do not."""
     row = filled([chains([Request((n,) * n, pooled=0)])[0] for n in (20, 30, 40)], 96, 96, 96)[0].rows[0]
-    assert blocks([row], 96) == ((0, 0, 32), (0, 32, 64), (40, 64, 96))
+    assert blocks([row], 96) == ((0, 32, 0, 32), (32, 64, 0, 64), (64, 96, 40, 96))
     alone = chains([Request((1,) * 70, pooled=0)])[0]
-    assert blocks([row, alone], 98) == ((0, 0, 32), (0, 32, 64), (0, 64, 96), (0, 96, 98))
+    assert blocks([row, alone], 98) == ((0, 32, 0, 32), (32, 64, 0, 64), (64, 96, 0, 96), (96, 98, 0, 98))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -64,8 +64,9 @@ def test_a_block_leaves_out_no_key_that_is_seen(seed):
     seen = mask_of(rows, width).eq(0).any(dim=0)[0].numpy()
     made = blocks(rows, width)
     assert [b.start for b in made[1:]] == [b.stop for b in made[:-1]] and (made[0].start, made[-1].stop) == (0, width)
-    for first, start, stop in made:
-        assert not seen[start:stop, :first].any() and not seen[start:stop, stop:].any()
+    for start, stop, first, last in made:
+        assert not seen[start:stop, :first].any() and not seen[start:stop, last:].any()
+    assert blocks(rows, width, 9) == tuple(b._replace(first=0, last=b.stop + 9) for b in made)
 
 
 @pytest.mark.parametrize("before", [0, 7])
@@ -74,7 +75,7 @@ def test_leaving_out_unseen_keys_gives_the_same_attention(seed, before):
     torch.manual_seed(seed)
     rows = rows_of_trees(seed, 1 + seed % 3)
     width = max(map(len, rows)) + seed
-    made = blocks(rows, width)
+    made = blocks(rows, width, before)
     query, key, value = (torch.randn(len(rows), 3, width + n, 8) for n in (0, before, before))
     mask = mask_of(rows, width, before)
     original = torch.nn.functional.scaled_dot_product_attention
@@ -106,7 +107,7 @@ def test_leaving_out_unseen_keys_gives_the_same_attention(seed, before):
 
 
 def test_blocks_are_those_of_the_thread_that_said_so():
-    made, found = (Block(0, 0, 32), Block(0, 32, 64)), []
+    made, found = (Block(0, 32, 0, 32), Block(32, 64, 0, 64)), []
     query = torch.randn(1, 1, 64, 8)
     mask = torch.zeros(1, 1, 64, 64)
     original = torch.nn.functional.scaled_dot_product_attention
@@ -126,7 +127,7 @@ def test_blocks_are_those_of_the_thread_that_said_so():
 
 def test_attention_is_itself_again_after_an_error():
     original = torch.nn.functional.scaled_dot_product_attention
-    with pytest.raises(RuntimeError, match="stop"), without_unseen_keys(), in_blocks((Block(0, 0, 8),)):
+    with pytest.raises(RuntimeError, match="stop"), without_unseen_keys(), in_blocks((Block(0, 8, 0, 8),)):
         raise RuntimeError("stop")
     assert torch.nn.functional.scaled_dot_product_attention is original
     assert attention._pass.blocks == ()

@@ -100,9 +100,11 @@ def test_a_pass_equals_plain_single_texts_whatever_the_batch(tiny_model, expecte
     _assert_same(_encoded(tiny_model, MIXED, None, batch_tokens, with_trees), expected)
 
 
-def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monkeypatch):
-    """Where attention costs next to nothing, wide rows of several trees spare padding."""
-    monkeypatch.setattr(batching, "ATTENTION_COST", 1e-3)
+@pytest.mark.parametrize("skips", [True, False], ids=["keys skipped", "whole masks"])
+def test_trees_that_share_a_row_do_not_see_each_other(tiny_model, expected, monkeypatch, skips):
+    """Where attention to other trees costs nothing, or next to nothing, wide rows of several trees spare padding."""
+    monkeypatch.setattr(encoding, "skips_unseen_keys", lambda model: skips)
+    monkeypatch.setattr(batching, "ATTENTION_COST", 3.0 if skips else 1e-3)
     requests = _requests(tiny_model, MIXED)
     encoder = Encoder(tiny_model, POOLINGS, 1000, True)
     for in_one_row in (False, True):
@@ -118,6 +120,8 @@ def test_passes_on_a_cpu_are_full_rows(tiny_model, budget):
     requests = _requests(tiny_model, instances)
     made = [batch for batch, _ in Encoder(tiny_model, POOLINGS, budget, True).plan(requests, None)]
     assert len(made) > 2 and all(batch.padded - len(batch.rows[0]) < WIDTHS for batch in made)
+    trees = sum(int((row.depths == 0).sum()) for batch in made for row in batch.rows)
+    assert len(made) < 0.6 * trees or budget == 64, "a tree that nearly fills a pass is alone"
     _assert_same(_encoded(tiny_model, instances, batch_tokens=budget), _expected(tiny_model, instances))
 
 
@@ -345,22 +349,24 @@ def _with_nan(token: int):
 
 
 @pytest.mark.parametrize("with_trees", [True, False])
+@pytest.mark.parametrize("budget", [512, 100_000])
 @pytest.mark.parametrize("ratio", [1.0, 1e6], ids=["few a tree", "one tree"])
-def test_nan_stays_in_the_texts_that_cause_it(with_trees, ratio):
+def test_nan_stays_in_the_texts_that_cause_it(with_trees, ratio, budget):
     """Only option 1 of the first instance has a #; its premise, its other option and the others are defined."""
     hurt = Instance("n", "g", PASSAGE, PASSAGE, ("yes", "n#o it is"), 0, PASSAGE, ("yes", "n#o it is"))
     instances = [hurt, _together(1), _apart(2)]
     model = dataclasses.replace(_with_nan(byte_tokenizer()("#")["input_ids"][-1]), linear_to_attention=ratio)
     expected = _expected(model, instances)
     assert np.isnan(expected.logliks).tolist() == [False, True, False, False, False, False]
-    _assert_same(_encoded(model, instances, None, 100_000, with_trees), expected)
+    _assert_same(_encoded(model, instances, None, budget, with_trees), expected)
 
 
 @pytest.mark.parametrize("with_trees", [True, False])
-def test_a_padding_token_without_a_state_disturbs_nobody(with_trees):
+@pytest.mark.parametrize("budget", [512, 100_000])
+def test_a_padding_token_without_a_state_disturbs_nobody(with_trees, budget):
     """No text holds token 0, so no result is undefined, however much padding a row has."""
     model = _with_nan(0)
-    _assert_same(_encoded(model, MIXED, None, 100_000, with_trees), _expected(model, MIXED))
+    _assert_same(_encoded(model, MIXED, None, budget, with_trees), _expected(model, MIXED))
 
 
 def test_nan_weights_give_nan_everywhere():

@@ -96,7 +96,7 @@ def test_trees_are_chosen_where_a_model_takes_them_and_the_numbers_are_those_of_
     model = _model(name)
     with_trees, why = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
     assert with_trees == (name not in WITHOUT_TREES), why
-    for batch_tokens in (1, 100_000):
+    for batch_tokens in (1, 512, 100_000):
         assert _difference(model, QUESTIONS, with_trees, batch_tokens) < 1e-3
     if with_trees:
         assert _difference(model, QUESTIONS, with_trees, 100_000, use_prefix=True) < 1e-3

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from crossalign.forward.batching import LEAST_PASS, WIDTHS, batches, even
+from crossalign.forward.batching import LEAST_PASS, WIDEST, WIDTHS, balanced, batches
 from crossalign.forward.token_tree import ATTENTION_COST, Request, chains, common_prefix, merged_size, trees
 
 SHARE_ALWAYS = 1e12
@@ -291,35 +291,57 @@ def test_a_row_is_no_wider_than_its_attention_may_cost():
 
 def test_no_row_gives_no_batch():
     assert batches([], 10, 10_000) == []
-    assert even([], 10, 10_000) == []
+    assert balanced([], 10, 10_000) == []
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_even_passes_lose_nothing_hold_the_budget_and_end_together(seed):
+@pytest.mark.parametrize("seed", range(40))
+def test_balanced_passes_lose_nothing_hold_the_budget_and_end_together(seed):
     rng = random.Random(seed)
     rows = [tree for i in range(rng.randint(5, 150)) for tree in trees(_random_texts(100 * seed + i), SHARE_ALWAYS)]
     rng.shuffle(rows)
-    budget = rng.choice((64, 200, 512))
-    made = even(rows, budget, 10_000)
-    held = [batch.rows[0] for batch in made]
-    assert all(len(batch.rows) == 1 for batch in made)
+    budget, most = rng.choice((64, 250, 512, 1000, 2048)), rng.choice((100, 300, 10_000))
+    made = balanced(rows, budget, most)
+    held = [row for batch in made for row in batch.rows]
     assert _answered(held) == _answered(rows) and sum(map(len, held)) == sum(map(len, rows))
     for row in held:
         np.testing.assert_array_equal(row.mask(), _slow_mask(row))
-    sizes = [len(row) for row in held]
-    assert max(sizes) <= budget
-    assert max(sizes) - min(sizes) <= max(map(len, rows)), "a tree could move from the fullest to the emptiest"
-    assert len(made) % 2 == 0 or sum(sizes) < 2 * LEAST_PASS
-    assert len(made) * budget <= 2 * sum(sizes) or len(made) <= 2, "passes are at least half full"
+    assert all(batch.padded <= budget and batch.width <= min(most, WIDEST) for batch in made)
+    total, longest = sum(map(len, rows)), max(map(len, rows))
+    assert max(map(len, held)) - min(map(len, held)) <= longest, (
+        "a tree could move from the fullest to the emptiest row"
+    )
+    heights = [len(batch.rows) for batch in made]
+    assert max(heights) - min(heights[:-1], default=heights[0]) <= 1 and max(heights) >= heights[-1]
+    if budget >= 2 * LEAST_PASS <= total:
+        assert len(made) % 2 == 0
+        assert len(made) * budget <= 2 * total or len(made) == 2, "passes are at least half full"
 
 
-def test_even_passes_by_hand():
+@pytest.mark.parametrize(
+    ("lengths", "budget", "most", "heights"),
+    [
+        ([300] * 9, 2048, 512, [3, 3, 3]),  # a tree fills a row
+        ([60] * 5, 2048, 512, [1, 1]),
+        ([100] * 5, 2048, 512, [1, 1]),
+        ([120] * 20, 2048, 512, [3, 3]),
+        ([1] * 1000, 250, 10_000, [1] * 6),
+        ([10] * 300, 1500, 10_000, [3, 3]),
+        ([600, 20, 20], 512, 10_000, [1, 1]),
+        ([51] * 1000, 100, 10_000, [1] * 1000),
+    ],
+)
+def test_rows_are_divided_evenly_among_passes(lengths, budget, most, heights):
+    rows = [chains([Request((i,) * n, pooled=i)])[0] for i, n in enumerate(lengths)]
+    assert [len(batch.rows) for batch in balanced(rows, budget, most)] == heights
+
+
+def test_balanced_passes_by_hand():
     rows = [chains([Request((i,) * n, pooled=i)])[0] for i, n in enumerate((90, 80, 70, 60, 50, 40, 600))]
     # Four passes would hold all tokens, but one text fills a pass and more.
-    assert [len(batch.rows[0]) for batch in even(rows, 250, 10_000)] == [600, 130, 130, 130]
-    assert [len(batch.rows[0]) for batch in even(rows[:-1], 250, 10_000)] == [200, 190]
-    assert [[len(r) for r in batch.rows] for batch in even(rows[:-1], 250, 125)] == [[110, 110], [90, 80]]
-    assert [len(batch.rows[0]) for batch in even(rows[:2], 250, 10_000)] == [170], "too little for two"
+    assert [len(batch.rows[0]) for batch in balanced(rows, 250, 10_000)] == [600, 130, 130, 130]
+    assert [len(batch.rows[0]) for batch in balanced(rows[:-1], 250, 10_000)] == [200, 190]
+    assert [[len(r) for r in batch.rows] for batch in balanced(rows[:-1], 250, 125)] == [[110, 110], [90, 80]]
+    assert [len(batch.rows[0]) for batch in balanced(rows[:2], 250, 10_000)] == [170], "too little for two"
 
 
 @pytest.mark.parametrize("seed", range(20))

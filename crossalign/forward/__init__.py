@@ -1,1 +1,1 @@
-"""From texts to log-likelihoods and pooled states: what to run (token_tree), and running it (encoding)."""
+"""From texts to log-likelihoods and pooled states: what to run (token_tree), in what passes (batching), and running them (encoding)."""

@@ -28,28 +28,32 @@ _pass = threading.local()
 
 
 class Block(NamedTuple):
-    """Queries start…stop-1 of a pass: none of them looks at a key before `first` or from `stop` on."""
+    """Queries start…stop-1 of a pass, none of which looks at another key than first…last-1."""
 
-    first: int
     start: int
     stop: int
+    first: int
+    last: int
 
 
-def blocks(rows: Sequence[TokenTree], width: int) -> tuple[Block, ...]:
+def blocks(rows: Sequence[TokenTree], width: int, before: int = 0) -> tuple[Block, ...]:
     """The blocks of a batch of rows, each padded to `width` tokens.
 
     In depth-first order a token looks at no later one, and a row's trees stand after one another.
+
+    Args:
+        before: keys that come before those of the rows, and that all queries see.
     """
     index = np.arange(width)
     begins = [np.flatnonzero(row.depths == 0) for row in rows]
     firsts = np.min([begin[np.searchsorted(begin, index, side="right") - 1] for begin in begins], axis=0)
-    starts = range(0, width, QUERY_BLOCK)
-    return tuple(Block(int(firsts[start]), start, min(start + QUERY_BLOCK, width)) for start in starts)
+    bounds = [(start, min(start + QUERY_BLOCK, width)) for start in range(0, width, QUERY_BLOCK)]
+    return tuple(Block(start, stop, 0 if before else int(firsts[start]), before + stop) for start, stop in bounds)
 
 
 @contextmanager
 def in_blocks(made: Sequence[Block]) -> Iterator[None]:
-    """Says of what blocks the pass consists that this thread runs, for `without_unseen_keys`."""
+    """Tells `without_unseen_keys` the blocks of the pass that this thread runs."""
     _pass.blocks = made
     try:
         yield
@@ -72,18 +76,16 @@ def without_unseen_keys() -> Iterator[None]:
     original = functional.scaled_dot_product_attention
 
     def attention(query, key, value, attn_mask=None, **settings):
-        made, length = getattr(_pass, "blocks", ()), query.shape[-2]
-        if attn_mask is None or len(made) < 2 or length != made[-1].stop or query.device.type != "cpu":
+        made, shape = getattr(_pass, "blocks", ()), (query.shape[-2], key.shape[-2])
+        fitting = len(made) > 1 and shape == (made[-1].stop, made[-1].last) and query.dim() == 4
+        if attn_mask is None or not fitting or query.device.type != "cpu":
             return original(query, key, value, attn_mask=attn_mask, **settings)
-        before = key.shape[-2] - length  # keys of the prompts' common beginning, which all queries see
-        # Models want the heads of a token side by side, next.
-        result = query.new_empty(len(query), length, query.shape[1], value.shape[-1]).transpose(1, 2)
-        for first, start, stop in made:
-            seen = slice(0 if before else first, before + stop)
-            queries, mask = query[..., start:stop, :], attn_mask[..., start:stop, seen]
-            result[..., start:stop, :] = original(
-                queries, key[..., seen, :], value[..., seen, :], attn_mask=mask, **settings
-            )
+        # Models put the heads of a token side by side next, which is how they lie here.
+        result = query.new_empty(len(query), shape[0], query.shape[1], value.shape[-1]).transpose(1, 2)
+        for start, stop, first, last in made:
+            queries, mask = query[..., start:stop, :], attn_mask[..., start:stop, first:last]
+            keys, values = key[..., first:last, :], value[..., first:last, :]
+            result[..., start:stop, :] = original(queries, keys, values, attn_mask=mask, **settings)
         return result
 
     functional.scaled_dot_product_attention = attention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,12 @@ WASTE = 0.05
 
 WIDTHS = 4
 """Widths of batches are multiples of this: oneDNN compiles a kernel for every size of input and keeps half a megabyte."""
+
+LEAST_PASS = 128
+"""Tokens below which a pass takes nearly as long as a larger one."""
+
+WIDEST = 512
+"""Tokens of a row of several trees at most: the masks of wider rows cost more than they spare."""
 
 
 class Batch(NamedTuple):
@@ -55,42 +61,43 @@ def batches(rows: Sequence[TokenTree], budget: int, most: int, linear_to_attenti
     return min(alone, joined, key=lambda made: _cost(made, linear_to_attention))
 
 
-LEAST_PASS = 128
-"""Tokens below which a pass takes nearly as long as a larger one."""
-
-
-def even(rows: Sequence[TokenTree], budget: int, most: int) -> list[Batch]:
+def balanced(rows: Sequence[TokenTree], budget: int, most: int) -> list[Batch]:
     """Passes that hold about equally many tokens, in rows of many trees: for an attention to which these cost nothing.
 
-    Passes that run side by side then end together: their number is even, and a multiple of 4 or more where there are many,
-    whatever number of workers there is.
+    Passes that run side by side then end together: where `budget` is no less than two of the least passes, their number is
+    even, and a multiple of 4 or more where there are many, whatever number of workers there is; trees that fill a row each
+    may take one less.
 
     Args:
-        budget: most tokens of a pass; a tree of more has a pass of its own.
-        most: positions that the model has, and most tokens of a row.
+        budget: most tokens of a pass, padding included; a tree of more has a pass of its own.
+        most: positions that the model has.
     """
     if not rows:
         return []
-    height = max(1, budget // most)
-    total, limit = sum(map(len, rows)), budget // height
-    least = -(-total // (height * limit))
+    total, tallest = sum(map(len, rows)), -(-budget // min(budget, most, WIDEST))
+    widest = max(1, budget // tallest // WIDTHS * WIDTHS)
+    least = -(-total // (tallest * widest))
     together = 1 << max(1, (least // 4).bit_length() - 1)
     count = min(-(-least // together) * together, max(least, total // LEAST_PASS))
     ordered = sorted(rows, key=len, reverse=True)
     while True:
-        made = _divided(ordered, count * height)
-        if all(len(trees) == 1 or sum(map(len, trees)) <= limit for trees in made):
-            joined = sorted((_joined(trees) for trees in made if trees), key=len)
-            return list(_passes(joined, budget, most, height))
+        for height in range(-(-total // (count * widest)), tallest + 1):
+            made = _divided(ordered, count * height)
+            if all(len(trees) == 1 or sum(map(len, trees)) <= widest for trees in made):
+                joined = sorted((_joined(trees) for trees in made if trees), key=len, reverse=True)
+                return _passes(joined, -(-len(joined) // count), budget, most)
         count += together
 
 
-def _passes(left: list[TokenTree], budget: int, most: int, height: int) -> Iterator[Batch]:
-    """At most so many of the rows at once, from the last and longest on."""
-    while left:
-        size = max(1, min(height, budget // _width(len(left[-1]))))
-        yield Batch(tuple(reversed(left[-size:])), most)
-        del left[-size:]
+def _passes(rows: Sequence[TokenTree], height: int, budget: int, most: int) -> list[Batch]:
+    """Batches of up to `height` rows, in the order of the rows, the longest first."""
+    result: list[Batch] = []
+    start = 0
+    while start < len(rows):
+        stop = start + max(1, min(height, budget // Batch((rows[start],), most).width))
+        result.append(Batch(tuple(rows[start:stop]), most))
+        start = stop
+    return result
 
 
 def _divided(ordered: Sequence[TokenTree], count: int) -> list[list[TokenTree]]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 
 from crossalign.forward.attention import blocks, in_blocks, rotated_in_place, skips_unseen_keys, without_unseen_keys
-from crossalign.forward.batching import Batch, batches, even, filled
+from crossalign.forward.batching import Batch, balanced, batches, filled
 from crossalign.forward.head import Head, head_alone
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
 from crossalign.forward.token_tree import Request, TokenTree, chains, common_prefix, trees
@@ -110,16 +110,21 @@ class Encoder:
         # Kinds are never mixed in a batch: one tree would take a long text's own (windowed) mask away, and one long text
         # would give the others its position factors.
         kinds = [*((rows, None, merged) for (merged, _), rows in whole.items()), (prefixed, prefix, True)]
-        return [(batch, shared) for rows, shared, merged in kinds for batch in self._batches(rows, merged, in_one_row)]
+        return [
+            (batch, shared)
+            for rows, shared, merged in kinds
+            for batch in self._batches(rows, shared, merged, in_one_row)
+        ]
 
-    def _batches(self, rows: Sequence[TokenTree], merged: bool, in_one_row: bool) -> list[Batch]:
+    def _batches(self, rows: Sequence[TokenTree], prefix: Prefix | None, merged: bool, in_one_row: bool) -> list[Batch]:
         budget, most = self.batch_tokens, self.model.max_length
         if not merged:
             return batches(rows, budget, most)
         if in_one_row:
             return filled(rows, most, most, most)
-        if skips_unseen_keys(self.model):  # then a tree pays for no other one in its row
-            return even(rows, budget, most)
+        # Without a prefix a tree then pays for no other one in its row.
+        if skips_unseen_keys(self.model) and prefix is None:
+            return balanced(rows, budget, most)
         return batches(rows, budget, most, self.model.linear_to_attention)
 
     def encode(
@@ -193,7 +198,7 @@ class Encoder:
     ) -> tuple[list[tuple[int, float]], dict[str, torch.Tensor]]:
         scored = _ScoredPositions(batch)
         wanted = len(pooler.slots) > 0
-        with in_blocks(blocks(batch.rows, batch.width)):
+        with in_blocks(blocks(batch.rows, batch.width, len(prefix.tokens) if prefix else 0)):
             output = self.model.decoder(**self._arguments(batch, prefix), output_hidden_states=wanted)
         scores: list[tuple[int, float]] = []
         if scored.slots:

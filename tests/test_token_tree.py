@@ -294,7 +294,7 @@ def test_no_row_gives_no_batch():
     assert balanced([], 10, 10_000) == []
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_balanced_passes_lose_nothing_hold_the_budget_and_end_together(seed):
     rng = random.Random(seed)
     rows = [tree for i in range(rng.randint(5, 150)) for tree in trees(_random_texts(100 * seed + i), SHARE_ALWAYS)]

@@ -28,8 +28,9 @@ from crossalign.schema import Instance
 COUNTED_LANGUAGES, COUNTED_INSTANCES = 6, 200
 """Most languages, and most instances of each, whose tokens are counted; the rest is taken to be like them."""
 
-EFFICIENCY = 0.57
-"""Speed of a whole run ÷ speed of the machine's matrix products, as measured beside the peers (see README)."""
+CPU_EFFICIENCY, GPU_EFFICIENCY = 0.8, 0.55
+"""Speed of a run's forward passes and alignment ÷ `matrix_speed`. Of the runs in README on two cores .80 (XCOPA), .83
+(XStoryCloze) and .84 (Belebele by letter); on an H200 that of an 8-billion-parameter model's passes."""
 
 LIBRARIES_BYTES = 700_000_000
 """Memory of a process with the libraries, the texts and small arrays, and without a model."""
@@ -127,6 +128,7 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
     parameters = sum(p.numel() for p in model.model.parameters())
     dtype = models.DTYPES[planned.spec.dtype]
     speed = matrix_speed(model.hidden_size, planned.device, dtype)
+    efficiency = CPU_EFFICIENCY if model.device.type == "cpu" else GPU_EFFICIENCY
     return Cost(
         languages=len(planned.languages),
         instances=n,
@@ -139,8 +141,8 @@ def cost(request: RunRequest, observer: Observer | None = None) -> Cost:
         disk=_disk(planned, model),
         disk_meanwhile=2 * _states_bytes(planned, model, 4),
         disk_free=shutil.disk_usage(_existing(request.cache)).free,
-        seconds=_operations(model, sums) / (EFFICIENCY * speed),
-        how=_how(len(chosen), len(planned.languages), n, model.takes_trees, speed),
+        seconds=_operations(model, sums) / (efficiency * speed),
+        how=_how(len(chosen), len(planned.languages), n, model.takes_trees, efficiency, speed),
     )
 
 
@@ -233,11 +235,11 @@ def _existing(path: Path) -> Path:
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())
 
 
-def _how(counted: int, languages: int, n: int, trees: bool, speed: float) -> str:
+def _how(counted: int, languages: int, n: int, trees: bool, efficiency: float, speed: float) -> str:
     part = counted < languages or n > COUNTED_INSTANCES
     what = f"on at most {COUNTED_INSTANCES} instances in {counted} of {languages} languages" if part else "on all texts"
     return (
-        f"Tokens counted {what}, {'as token trees' if trees else 'text by text'}; time at {EFFICIENCY:.0%} of the speed of this machine's matrix "
+        f"Tokens counted {what}, {'as token trees' if trees else 'text by text'}; time at {efficiency:.0%} of the speed of this machine's matrix "
         f"products ({speed / 1e9:,.0f} billion operations a second just now). It takes longer beside other work, and "
         "with a model of few parameters."
     )

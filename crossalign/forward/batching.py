@@ -74,9 +74,12 @@ def balanced(rows: Sequence[TokenTree], budget: int, most: int) -> list[Batch]:
     """
     if not rows:
         return []
-    total, tallest = sum(map(len, rows)), -(-budget // min(budget, most, WIDEST))
+    total = sum(map(len, rows))
+    # Most rows of a pass, and most tokens of a row.
+    tallest = -(-budget // min(budget, most, WIDEST))
     widest = max(1, budget // tallest // WIDTHS * WIDTHS)
     least = -(-total // (tallest * widest))
+    # The number of passes is rounded up to a multiple of this.
     together = 1 << max(1, (least // 4).bit_length() - 1)
     count = min(-(-least // together) * together, max(least, total // LEAST_PASS))
     ordered = sorted(rows, key=len, reverse=True)

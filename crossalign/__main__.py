@@ -262,7 +262,7 @@ def _add_choices(add: Callable[..., object]) -> None:
 
 def _add_computation(add: Callable[..., object]) -> None:
     """How it is run."""
-    _add_execution(add, "tokens of one pass (default: 512 on a CPU, 8192 on a GPU); lower it if memory runs out")
+    _add_execution(add, "tokens of one pass (default: 1024 on a CPU, 8192 on a GPU); lower it if memory runs out")
     add(
         "--keep-states",
         choices=("none", "float16", "float32"),

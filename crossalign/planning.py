@@ -15,9 +15,9 @@ from crossalign.schema import POOLINGS, RunSpec, UserError, content_digest
 CHECKED_INSTANCES = 3
 """Instances on which the fast pass is compared with plain ones before a run."""
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 8192
-"""Default tokens of a pass: on a CPU the activations of a layer should stay in its caches, and smaller batches have less
-padding; on a GPU two passes run side by side, and larger ones are no faster."""
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 8192
+"""Default tokens of a pass: on a CPU the activations of a layer should stay in its caches, but the weights be read for many
+tokens; on a GPU two passes run side by side, and larger ones are no faster."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import Any
 SCHEMA_VERSION = 2
 """Version of the files in the cache. A reader refuses other versions with a clear message."""
 
-NUMERICS_VERSION = 7
+NUMERICS_VERSION = 8
 """Raised whenever the same inputs would give other numbers; part of every run id."""
 
 TABLES_VERSION = 2

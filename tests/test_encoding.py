@@ -10,6 +10,7 @@ import torch
 from conftest import VOCABULARY, byte_tokenizer, tiny_llama
 
 from crossalign.forward import batching, encoding, workers
+from crossalign.forward import head as head_module
 from crossalign.forward.agreement import reference
 from crossalign.forward.batching import WIDTHS
 from crossalign.forward.encoding import MIN_PREFIX, Encoder
@@ -222,7 +223,7 @@ def test_many_predicted_positions_go_through_the_head_in_parts(tiny_model, head,
     _encoded(tiny_model, MIXED)
     positions = sum(head)
     head.clear()
-    monkeypatch.setattr(encoding, "CPU_HEAD_ROWS", (rows, rows))
+    monkeypatch.setattr(head_module, "CPU_ROWS", (rows, rows))
     _assert_same(_encoded(tiny_model, MIXED), expected)
     assert sum(head) == positions
     assert max(head) <= rows

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from conftest import byte_tokenizer, tiny_llama
+from model_classes import CLASSES, COMMON, random_model
 
 from crossalign.forward import agreement
 from crossalign.forward.agreement import choose_trees, reference
@@ -19,50 +20,8 @@ from crossalign.schema import POOLINGS, Instance, UserError
 PASSAGE = "The man walked along the river and it rained all day."
 SHOTS = "Question: is water wet? Answer: yes. Question: is fire cold? Answer: no. "
 
-COMMON = {
-    "vocab_size": 259,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.2,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-FEW_HEADS = {"num_key_value_heads": 2, "head_dim": 8}
-GPT2 = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 512}
-LAYERS = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
-XGLM = {"d_model": 32, "ffn_dim": 64, "num_layers": 3, "attention_heads": 4, "init_std": 0.2}
-
-CLASSES: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "llama": ("LlamaForCausalLM", "LlamaConfig", {"num_key_value_heads": 2}),
-    "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", {"num_key_value_heads": 2}),
-    "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", FEW_HEADS),
-    "gemma2": ("Gemma2ForCausalLM", "Gemma2Config", FEW_HEADS | {"sliding_window": 256}),
-    "gemma3": ("Gemma3ForCausalLM", "Gemma3TextConfig", FEW_HEADS | LAYERS | {"sliding_window": 256}),
-    "mistral": ("MistralForCausalLM", "MistralConfig", {"num_key_value_heads": 2, "sliding_window": 256}),
-    "gpt_neox": ("GPTNeoXForCausalLM", "GPTNeoXConfig", {}),
-    "bloom": ("BloomForCausalLM", "BloomConfig", {"n_layer": 3, "n_head": 4}),
-    "xglm": ("XGLMForCausalLM", "XGLMConfig", XGLM),
-    "opt": ("OPTForCausalLM", "OPTConfig", {"ffn_dim": 64, "init_std": 0.2, "word_embed_proj_dim": 32}),
-    "phi": ("PhiForCausalLM", "PhiConfig", {}),
-    "phi3": ("Phi3ForCausalLM", "Phi3Config", {}),
-    "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
-    "cohere": ("CohereForCausalLM", "CohereConfig", {"logit_scale": 0.25}),
-    "mixtral": ("MixtralForCausalLM", "MixtralConfig", FEW_HEADS | {"num_local_experts": 4}),
-    "mamba": ("MambaForCausalLM", "MambaConfig", {"state_size": 4}),
-}
 WITHOUT_TREES = ("bloom", "mamba")
 """One counts positions from a mask of two dimensions, the other has no attention at all."""
-
-
-def _model(name: str, **changes) -> LanguageModel:
-    model, config, settings = CLASSES[name]
-    torch.manual_seed(0)
-    made = getattr(transformers, model)(getattr(transformers, config)(**(COMMON | settings | changes)))
-    return describe(made.eval(), byte_tokenizer(), "float32")
 
 
 def _question(context: str, options: tuple[str, ...], prompt: str = "") -> Instance:
@@ -93,7 +52,7 @@ def _difference(
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_trees_are_chosen_where_a_model_takes_them_and_the_numbers_are_those_of_single_texts(name):
-    model = _model(name)
+    model = random_model(name)
     with_trees, why = choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
     assert with_trees == (name not in WITHOUT_TREES), why
     for batch_tokens in (1, 512, 100_000):
@@ -106,13 +65,13 @@ def test_that_trees_may_share_a_row_is_found_out_though_those_of_the_sample_need
     """Sentences of one length are a batch without padding, each a row of its own; others of the run share one."""
     sentences = [_question(text, ()) for text in ("A cat sat.", "A dog ran.", "It rained.")]
     for name, taken in (("bloom", False), ("llama", True)):
-        model = _model(name)
+        model = random_model(name)
         assert choose_trees(model, POOLINGS, tokenized(sentences, model.tokenize))[0] is taken
 
 
 @pytest.mark.parametrize(("tokens", "instances"), [(1, 1), (400, 2), (1500, 3)])
 def test_instances_are_compared_until_there_are_enough_tokens(monkeypatch, tokens, instances):
-    model, compared = _model("llama"), []
+    model, compared = random_model("llama"), []
     texts = tokenized(QUESTIONS, model.tokenize)
     sizes = [sum(len(r.run) for r in requests_of(t, i, 512)[0]) for i, t in enumerate(texts)]
     assert sizes[0] < 400 < sizes[0] + sizes[1] and sum(sizes) < 1500
@@ -134,7 +93,7 @@ WINDOWED = ["gemma2", "gemma3", "mistral"]
 @pytest.mark.parametrize("batch_tokens", [1, 100_000])
 def test_texts_beyond_a_sliding_window_fall_back_by_themselves(name, batch_tokens):
     """The first question's texts are 54 to 78 tokens long; the others fit into the window of 48 and stay trees."""
-    model = _model(name, sliding_window=48)
+    model = random_model(name, sliding_window=48)
     assert model.window == 48
     questions = [QUESTIONS[0], *[_question("She was so late again", ("so she ran.", "so she sat."))] * 2]
     assert _difference(model, questions, True, batch_tokens) < 1e-3
@@ -148,7 +107,7 @@ def test_texts_beyond_a_sliding_window_fall_back_by_themselves(name, batch_token
 @pytest.mark.parametrize("name", WINDOWED)
 def test_a_window_does_not_keep_a_model_from_trees(name):
     """Long and short texts in one sample: the long ones are run apart, so the pass as a whole is right."""
-    model = _model(name, sliding_window=64)
+    model = random_model(name, sliding_window=64)
     questions = [QUESTIONS[0], _question("She was late", ("so she ran.", "so."))]
     with_trees, why = choose_trees(model, POOLINGS, tokenized(questions, model.tokenize))
     assert with_trees, why
@@ -156,11 +115,11 @@ def test_a_window_does_not_keep_a_model_from_trees(name):
 
 @pytest.mark.parametrize("name", WINDOWED)
 def test_prompts_beyond_a_sliding_window_have_no_prefix(name):
-    model = _model(name, sliding_window=48)
+    model = random_model(name, sliding_window=48)
     texts = tokenized(QUESTIONS[1:], model.tokenize)
     flat = [r for i, one in enumerate(texts) for r in requests_of(one, i, 512)[0]]
     assert Encoder(model, POOLINGS, 1000, True).prefix(flat) is None
-    assert Encoder(_model(name), POOLINGS, 1000, True).prefix(flat) is not None
+    assert Encoder(random_model(name), POOLINGS, 1000, True).prefix(flat) is not None
 
 
 def test_local_attention_that_the_config_names_otherwise_is_not_missed():
@@ -175,7 +134,7 @@ def test_local_attention_that_the_config_names_otherwise_is_not_missed():
 
 def test_a_model_whose_last_state_has_another_width_is_refused_in_a_sentence():
     """OPT-350m projects its last state to the width of the embeddings, so there is no one hidden size."""
-    model = _model("opt", word_embed_proj_dim=16)
+    model = random_model("opt", word_embed_proj_dim=16)
     with pytest.raises(UserError):
         choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
 
@@ -264,7 +223,7 @@ def test_a_model_for_which_nothing_agrees_is_refused(factor, texts):
 
 
 def test_trees_that_could_not_be_compared_are_not_used():
-    model = dataclasses.replace(_model("llama"), max_length=2)
+    model = dataclasses.replace(random_model("llama"), max_length=2)
     assert not choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))[0]
     assert not choose_trees(model, POOLINGS, [])[0]
 
@@ -273,7 +232,7 @@ def test_a_full_memory_is_no_disagreement(monkeypatch):
     def fail(*_, **__):
         raise torch.OutOfMemoryError("out of memory")
 
-    model = _model("llama")
+    model = random_model("llama")
     monkeypatch.setattr(Encoder, "encode", fail)
     with pytest.raises(torch.OutOfMemoryError):
         choose_trees(model, POOLINGS, tokenized(QUESTIONS, model.tokenize))
@@ -311,14 +270,14 @@ def longrope(**changes: Any) -> LanguageModel:
     """Texts beyond 64 tokens have other position factors, and give them to all of their batch."""
     rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 5.0, 8.0]}
     long = {"original_max_position_embeddings": 64}
-    return _model("phi3", rope_parameters=rope | long, **long, **changes)
+    return random_model("phi3", rope_parameters=rope | long, **long, **changes)
 
 
 @pytest.mark.parametrize("with_trees", [True, False])
 @pytest.mark.parametrize("shots", ["", SHOTS])
 def test_long_texts_leave_the_position_factors_of_short_ones_alone(with_trees, shots):
     model = longrope()
-    assert (model.short_length, _model("phi3").short_length) == (64, None)
+    assert (model.short_length, random_model("phi3").short_length) == (64, None)
     questions = [_question("Is it?", ("Yes", "No")), _question(PASSAGE * 2, ("Yes it is.", "No"))]
     if shots:
         questions = [dataclasses.replace(q, prompt=f"{shots[:40]}{q.prompt}") for q in questions]

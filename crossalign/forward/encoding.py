@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from jaxtyping import Float
 
 from crossalign.forward.attention import blocks, in_blocks, rotated_in_place, skips_unseen_keys, without_unseen_keys
 from crossalign.forward.batching import Batch, balanced, batches, filled
-from crossalign.forward.head import Head, head_alone
+from crossalign.forward.head import Head
 from crossalign.forward.pooling import Pooled, Pooler, all_finite, on_cpu
 from crossalign.forward.token_tree import Request, TokenTree, chains, common_prefix, trees
 from crossalign.forward.workers import side_by_side
@@ -21,13 +20,6 @@ from crossalign.models import LanguageModel
 
 MIN_PREFIX = 32
 """Shorter common beginnings of prompts are not worth a cache of keys and values."""
-
-CPU_HEAD_ROWS, GPU_HEAD_ROWS = (64, 256), 1024
-"""Positions whose logits exist at once: for a CPU at least and at most, for a GPU few enough for any vocabulary. A CPU
-reads all weights of the head anew for each block, so that few positions cost nearly as much as many."""
-
-CPU_LOGITS_BYTES = 1 << 26
-"""Memory that decides between the least and the most: fresh pages for larger blocks cost more than they save."""
 
 
 class Encoded(NamedTuple):
@@ -65,6 +57,7 @@ class Encoder:
     ) -> None:
         self.model, self.poolings, self.workers = model, tuple(poolings), workers
         self.batch_tokens, self.with_trees = batch_tokens, with_trees
+        self.head = Head(model.model, model.decoder)
 
     def prefix(self, requests: Sequence[Request]) -> Prefix | None:
         """Runs the beginning that all score-only requests share, if it is long enough to pay."""
@@ -152,10 +145,10 @@ class Encoder:
         real = padded = 0
         attention = without_unseen_keys() if self.with_trees else nullcontext()
         rotation = rotated_in_place(self.model.decoder)
-        with attention, rotation, head_alone(self.model.model, self.model.decoder) as head:
+        with attention, rotation, self.head.alone():
 
             def run(planned: tuple[Batch, Prefix | None]) -> Batch:
-                self._run(*planned, head, pooled, logliks)
+                self._run(*planned, pooled, logliks)
                 return planned[0]
 
             planned = self.plan(requests, prefix, in_one_row)
@@ -163,21 +156,19 @@ class Encoder:
                 real, padded = real + sum(len(row) for row in batch.rows), padded + batch.padded
         return Encoded(pooled, logliks, (real, padded))
 
-    def _run(
-        self, batch: Batch, prefix: Prefix | None, head: Head, pooled: Pooled, logliks: Float[np.ndarray, "score"]
-    ) -> None:
+    def _run(self, batch: Batch, prefix: Prefix | None, pooled: Pooled, logliks: Float[np.ndarray, "score"]) -> None:
         """Fills in the results of one batch.
 
         One text with a NaN makes NaN of whatever shares its tree or batch (0 times NaN is NaN), so the texts of such
         a batch are run again, each by itself.
         """
         pooler = Pooler(batch, self.poolings)
-        scores, states = self._forward(batch, prefix, head, pooler)
+        scores, states = self._forward(batch, prefix, pooler)
         finite = all(np.isfinite(score) for _, score in scores) and all(map(all_finite, states.values()))
         requests = [r for row in batch.rows for r in row.requests]
         if not finite and len(requests) > 1:
             for request in requests:
-                self._run(Batch((chains([request])[0],), batch.most), prefix, head, pooled, logliks)
+                self._run(Batch((chains([request])[0],), batch.most), prefix, pooled, logliks)
             return
         for pooling, values in states.items():
             pooled[pooling][:, pooler.slots] = on_cpu(values)
@@ -194,7 +185,7 @@ class Encoder:
 
     @torch.inference_mode()
     def _forward(
-        self, batch: Batch, prefix: Prefix | None, head: Head, pooler: Pooler
+        self, batch: Batch, prefix: Prefix | None, pooler: Pooler
     ) -> tuple[list[tuple[int, float]], dict[str, torch.Tensor]]:
         scored = _ScoredPositions(batch)
         wanted = len(pooler.slots) > 0
@@ -204,16 +195,8 @@ class Encoder:
         if scored.slots:
             last = output.last_hidden_state
             states = last.reshape(-1, last.shape[-1])[scored.positions.to(last.device)]
-            scores = scored.logliks(states, functools.partial(head, output), self._head_rows(states.device))
+            scores = scored.logliks(self.head.logprobs(output, states, scored.rows, scored.targets))
         return scores, pooler(output.hidden_states) if wanted else {}
-
-    def _head_rows(self, device: torch.device) -> int:
-        """How many positions go through the output head at once, where their states are."""
-        if device.type != "cpu":
-            return GPU_HEAD_ROWS
-        least, most = CPU_HEAD_ROWS
-        vocabulary = self.model.model.config.get_text_config().vocab_size
-        return max(least, min(most, CPU_LOGITS_BYTES // (4 * vocabulary)))
 
     def _arguments(self, batch: Batch, prefix: Prefix | None) -> dict[str, Any]:
         device = self.model.device
@@ -274,20 +257,9 @@ class _ScoredPositions:
                 self.slots.append(request.scored)
         unique, inverse = np.unique(np.array(flat, dtype=np.int64), return_inverse=True)
         self.positions = torch.from_numpy(unique)
-        self._rows, self._targets = torch.from_numpy(inverse), torch.tensor(targets, dtype=torch.long)
+        self.rows, self.targets = torch.from_numpy(inverse), torch.tensor(targets, dtype=torch.long)
         self._firsts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
-    def logliks(
-        self, states: Float[torch.Tensor, "position hidden"], head: Callable[[torch.Tensor], torch.Tensor], size: int
-    ) -> list[tuple[int, float]]:
-        """(slot, log-likelihood in nats) of every scored request; logits exist for `size` positions at a time."""
-        chosen = np.empty(len(self._rows))
-        # In blocks of one size: a small last one would take nearly as long as a full one.
-        size = -(-len(states) // -(-len(states) // size))
-        for start in range(0, len(states), size):
-            # Fused on every device, and several times as fast on a CPU as logsumexp of the same logits.
-            logprobs = head(states[start : start + size]).float().log_softmax(-1)
-            here = (self._rows >= start) & (self._rows < start + size)
-            rows, targets = self._rows[here].to(logprobs.device) - start, self._targets[here].to(logprobs.device)
-            chosen[here.numpy()] = logprobs[rows, targets].cpu().double().numpy()
-        return list(zip(self.slots, np.add.reduceat(chosen, self._firsts).tolist(), strict=True))
+    def logliks(self, logprobs: Float[torch.Tensor, "token"]) -> list[tuple[int, float]]:
+        """(slot, log-likelihood in nats) of every scored request, from the log-probability of each of its tokens."""
+        return list(zip(self.slots, np.add.reduceat(logprobs.numpy(), self._firsts).tolist(), strict=True))

@@ -6,10 +6,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,23 +17,23 @@ import torch
 
 from crossalign import tasks
 from crossalign.alignment_tables import AlignedLayers, aligned_layers, layer_bytes, rate_table
+from crossalign.chunks import EncodedChunk, chunk_bounds
 from crossalign.forward.agreement import choose_trees
-from crossalign.forward.encoding import Encoded, Encoder
+from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
 from crossalign.forward.texts import TokenizedInstance, requests_of, tokenized
-from crossalign.forward.token_tree import merged_size
 from crossalign.forward.workers import WORKERS_BYTES, overlapped, workers_for
 from crossalign.margins import margin_arrays
 from crossalign.memory import FULL_AT_START, enough_memory
 from crossalign.part_columns import group_numbers, instance_columns, score_columns
 from crossalign.planning import CHECKED_INSTANCES, Plan
 from crossalign.provenance import provenance
-from crossalign.schema import SCHEMA_VERSION, Execution, Instance, Manifest, content_digest
+from crossalign.schema import SCHEMA_VERSION, Execution, Manifest, content_digest
 from crossalign.store import parts
 from crossalign.store.files import write_arrays, write_table
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
-from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
+from crossalign.store.scratch import Scratch, has_chunk, save_chunk
 from crossalign.store.states import write_states
 
 _FULL = (
@@ -44,10 +43,6 @@ _FULL = (
 
 KEY_DIGITS = 12
 """Of what a chunk was computed from: processes with other batches keep their chunks apart."""
-
-CHUNK_BATCHES = 48
-CHUNK_BYTES = 1 << 29
-"""A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
 
 
 def start(plan: Plan) -> tuple[Execution, dict[str, Any]]:
@@ -81,21 +76,6 @@ class LanguageStates(NamedTuple):
     texts: list[TokenizedInstance]
     scratch: Scratch
     seconds: float
-
-
-class _EncodedChunk(NamedTuple):
-    """What the pass gave for instances start…stop-1, before it is put into shape and written.
-
-    Attributes:
-        too_long: whether a text of the instance was left out.
-        separate: tokens of all texts, each by itself.
-    """
-
-    start: int
-    stop: int
-    encoded: Encoded
-    too_long: list[bool]
-    separate: int
 
 
 class Computation:
@@ -172,7 +152,8 @@ class Computation:
         """Runs the model over a language's texts, except for the chunks that are there already."""
         loaded = self.plan.load(language)
         texts = tokenized(loaded.instances, self.plan.model.tokenize, self.plan.model.end)
-        bounds = list(self._bounds(loaded.instances, texts))
+        execution, size = self.execution, self._instance_bytes
+        bounds = list(chunk_bounds(loaded.instances, texts, size, execution.batch_tokens, execution.trees))
         key = self._key(loaded)
         folder = self.run.work / language / key[:KEY_DIGITS]
         missing = [b for b in bounds if not has_chunk(folder, key, *b)]
@@ -196,43 +177,21 @@ class Computation:
             prefix = encoder.prefix(everything) if self.plan.request.shots else None
             self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
             done = (self._encoded(texts, start, stop, prefix) for start, stop in missing)
-            for size in overlapped(lambda one: save_chunk(folder, key, self._chunk(one)), done):
+            for size in overlapped(lambda one: save_chunk(folder, key, one.shaped()), done):
                 self.observer.advance(size)
 
-    def _encoded(self, texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any) -> _EncodedChunk:
+    def _encoded(self, texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any) -> EncodedChunk:
         n, k = stop - start, self.plan.task.n_options
         made = [requests_of(texts[start + i], i, self.plan.model.max_length) for i in range(n)]
         requests = [r for some, _ in made for r in some]
         encoded = self.encoder.encode(requests, n * (k + 1), n * k, prefix)
         separate = sum(len(r.run) for r in requests)
-        return _EncodedChunk(start, stop, encoded, [left_out for _, left_out in made], separate)
+        return EncodedChunk(start, stop, encoded, [left_out for _, left_out in made], separate)
 
-    def _chunk(self, one: _EncodedChunk) -> Chunk:
-        n, k, encoded = one.stop - one.start, self.plan.task.n_options, one.encoded
-        states = {p: s.reshape(s.shape[0], n, k + 1, s.shape[2]) for p, s in encoded.pooled.items()}
-        too_long = np.array(one.too_long, dtype=np.int64)
-        logliks = np.where(np.isfinite(encoded.logliks), encoded.logliks, np.nan).reshape(n, k)
-        finite = [np.isfinite(logliks).all(axis=1), *(np.isfinite(s).all(axis=(0, 2, 3)) for s in states.values())]
-        undefined = (~np.logical_and.reduce(finite)).astype(np.int64)
-        tokens = np.array([*encoded.tokens, one.separate])
-        return Chunk(one.start, one.stop, states, logliks, too_long, undefined, tokens)
-
-    def _bounds(self, instances: Sequence[Instance], texts: Sequence[TokenizedInstance]) -> Iterator[tuple[int, int]]:
-        """Ranges of instances that make a chunk; instances of one group stay together, as what they share is run once."""
-        k, model = self.plan.task.n_options, self.plan.model
-        state_bytes = 4 * (k + 1) * (model.n_layers + 1) * model.hidden_size * len(self.plan.spec.poolings)
-        most_instances = max(1, CHUNK_BYTES // state_bytes)
-        most_tokens = CHUNK_BATCHES * self.execution.batch_tokens
-        start = position = tokens = 0
-        for _, members in groupby(range(len(instances)), key=lambda i: instances[i].group):
-            group = list(members)
-            everything = [t for i in group for t in (texts[i].premise, *texts[i].options, *texts[i].scored)]
-            size = merged_size(everything) if self.execution.trees else sum(map(len, everything))
-            if position > start and (tokens + size > most_tokens or group[-1] + 1 - start > most_instances):
-                yield start, position
-                start, tokens = position, 0
-            position, tokens = group[-1] + 1, tokens + size
-        yield start, position
+    @property
+    def _instance_bytes(self) -> int:
+        texts, model = self.plan.task.n_options + 1, self.plan.model
+        return 4 * texts * (model.n_layers + 1) * model.hidden_size * len(self.plan.spec.poolings)
 
     def _key(self, loaded: tasks.Loaded) -> str:
         """What a chunk was computed from; another key means another computation."""

@@ -18,7 +18,7 @@ from crossalign import models
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.alignment_tables import layer_bytes
 from crossalign.amounts import bytes_in_words, seconds_in_words
-from crossalign.computation import CHUNK_BYTES
+from crossalign.chunks import CHUNK_BYTES
 from crossalign.forward.encoding import Encoder, Prefix
 from crossalign.forward.texts import requests_of, tokenized
 from crossalign.forward.workers import workers_for

@@ -17,7 +17,7 @@ from conftest import byte_tokenizer, tiny_llama
 from fault import ENVIRONMENT, ROOT, edit, request_for, said, temporaries, write_belebele, write_xcopa
 from torch import nn
 
-from crossalign import computation, description, pipeline, tables
+from crossalign import chunks, computation, description, pipeline, tables
 from crossalign.__main__ import main
 from crossalign.forward import kernels
 from crossalign.planning import plan
@@ -309,7 +309,7 @@ def test_a_pass_whose_states_are_no_numbers_does_not_agree() -> None:
 def test_processes_with_other_batches_keep_their_chunks_apart(
     tiny_folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(computation, "CHUNK_BATCHES", 1)
+    monkeypatch.setattr(chunks, "CHUNK_BATCHES", 1)
     request = request_for(tiny_folder, data, tmp_path / "cache")
     run = pipeline.prepare(request)
     small, large = (

@@ -33,7 +33,7 @@ from crossalign.store import parts
 from crossalign.store.files import write_arrays, write_table
 from crossalign.store.locks import lock
 from crossalign.store.runs import Run
-from crossalign.store.scratch import Scratch, has_chunk, save_chunk
+from crossalign.store.scratch import Chunk, Scratch, has_chunk, save_chunk
 from crossalign.store.states import write_states
 
 _FULL = (
@@ -145,6 +145,8 @@ class Computation:
                 | {"stages": seconds, "nonfinite_instances": nonfinite, "states": self.plan.request.keep_states},
             )
             parts.finish_part(self.run, folder, manifest)
+        if states.scratch.held_instances:
+            self.observer.advance(states.scratch.held_instances)
         if not is_pivot:
             shutil.rmtree(self.run.work / language, ignore_errors=True)
 
@@ -158,27 +160,38 @@ class Computation:
         folder = self.run.work / language / key[:KEY_DIGITS]
         missing = [b for b in bounds if not has_chunk(folder, key, *b)]
         began = time.perf_counter()
-        if missing:
-            self._run_chunks(language, loaded, texts, missing, folder, key)
-        return LanguageStates(loaded, texts, Scratch(folder, bounds), time.perf_counter() - began)
+        held = self._run_chunks(language, texts, missing, folder, key) if missing else None
+        return LanguageStates(loaded, texts, Scratch(folder, bounds, held), time.perf_counter() - began)
 
     def _run_chunks(
         self,
         language: str,
-        loaded: tasks.Loaded,
         texts: list[TokenizedInstance],
         missing: Sequence[tuple[int, int]],
         folder: Path,
         key: str,
-    ) -> None:
+    ) -> Chunk | None:
+        """Saves chunks while the next ones are made, and returns the last one unless other languages need it too.
+
+        It is aligned at once, and so not written first: it is run again only if the process is killed just then.
+        """
+        held = None if language == self.plan.spec.pivot else missing[-1]
+
+        def keep(one: EncodedChunk) -> Chunk | None:
+            chunk = one.shaped()
+            return chunk if (one.start, one.stop) == held else save_chunk(folder, key, chunk)
+
         limit, encoder = self.plan.model.max_length, self.encoder
         everything = [r for i, one in enumerate(texts) for r in requests_of(one, i, limit)[0]]
         with enough_memory(_FULL.format(encoder.batch_tokens, max(1, encoder.batch_tokens // 4))):
             prefix = encoder.prefix(everything) if self.plan.request.shots else None
             self.observer.stage(language, sum(stop - start for start, stop in missing), "instances")
             done = (self._encoded(texts, start, stop, prefix) for start, stop in missing)
-            for size in overlapped(lambda one: save_chunk(folder, key, one.shaped()), done):
-                self.observer.advance(size)
+            for (start, stop), chunk in zip(missing, overlapped(keep, done), strict=True):
+                if chunk is not None:
+                    return chunk
+                self.observer.advance(stop - start)
+        return None
 
     def _encoded(self, texts: Sequence[TokenizedInstance], start: int, stop: int, prefix: Any) -> EncodedChunk:
         n, k = stop - start, self.plan.task.n_options

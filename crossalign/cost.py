@@ -203,11 +203,12 @@ def _states_bytes(planned: Plan, model: models.LanguageModel, size: int) -> int:
 
 
 def _working_memory(planned: Plan, model: models.LanguageModel, size: int) -> int:
-    """Activations of the passes that are run side by side, and the states of two chunks; or a layer that is aligned."""
+    """Activations of the passes that are run side by side, and the states of two chunks; or a chunk and an aligned layer."""
     activations = planned.batch_tokens * model.hidden_size * size * (model.n_layers + 1 + LIVE_TENSORS)
     passes = workers_for(model, planned.batch_tokens, planned.spec.device)
-    running = passes * activations + 2 * min(CHUNK_BYTES, _states_bytes(planned, model, 4))
-    aligning = layer_bytes(len(planned.pivot.instances), planned.task.n_options, model.hidden_size)
+    chunk = min(CHUNK_BYTES, _states_bytes(planned, model, 4))
+    running = passes * activations + 2 * chunk
+    aligning = chunk + layer_bytes(len(planned.pivot.instances), planned.task.n_options, model.hidden_size)
     return max(running, aligning) + LIBRARIES_BYTES
 
 

@@ -316,7 +316,7 @@ def test_processes_with_other_batches_keep_their_chunks_apart(
         computation.Computation(run, plan(replace(request, batch_tokens=size))).states("it") for size in (64, 4000)
     )
     assert small.scratch.small("logliks").shape == large.scratch.small("logliks").shape == (6, 2)
-    assert len(small.scratch._paths) > len(large.scratch._paths)
+    assert len(small.scratch._chunks) > len(large.scratch._chunks)
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")

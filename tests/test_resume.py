@@ -180,16 +180,19 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(
     assert not list(tmp_path.glob("*/work"))
 
 
-def test_a_truncated_chunk_is_computed_again_and_only_it(
+def test_a_truncated_chunk_is_computed_again_and_only_it_and_the_last_that_was_not_written(
     server: fault.Server, command: Callable, undisturbed: Path, tmp_path: Path
 ) -> None:
     job = server.start(command(tmp_path), "os.rename", r"/parts/\.it\.\d+\.tmp$")
     assert killed(job, tmp_path, {}, {})
     chunks = sorted(tmp_path.glob("*/work/it/*/chunk-*"))
-    assert saved_instances(tmp_path) == {"en": N, "it": N} and len(chunks) >= 3
+    saved = saved_instances(tmp_path)
+    # Italian was being aligned, its last chunk from memory; that of English is there for the other languages.
+    assert saved["en"] == N and 0 < N - saved["it"] <= N / 3 and len(chunks) >= 3
     fault.truncate(chunks[1])
     starts = [int(re.findall(r"\d+", c.name)[0]) for c in chunks]
-    assert advanced(server.run(command(tmp_path)).events) == {"it": starts[2] - starts[1], "sw": N}
+    again = starts[2] - starts[1] + N - saved["it"]
+    assert advanced(server.run(command(tmp_path)).events) == {"it": again, "sw": N}
     assert parts_of(tmp_path) == parts_of(undisturbed)
 
 

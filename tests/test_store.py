@@ -212,16 +212,20 @@ def chunk(start: int, stop: int) -> Chunk:
     return Chunk(start, stop, states, rng.normal(size=(n, 2)), zeros, zeros, np.array([1, 2, 3]))
 
 
-def test_chunks_read_as_one_array(tmp_path: Path) -> None:
-    made = [chunk(0, 3), chunk(3, 5)]
-    for one in made:
-        save_chunk(tmp_path, "key", one)
-    scratch = Scratch(tmp_path, [(0, 3), (3, 5)])
+@pytest.mark.parametrize("held", [None, 0, 1, 2])
+def test_chunks_read_as_one_array_wherever_they_are(tmp_path: Path, held: int | None) -> None:
+    bounds = [(0, 3), (3, 5), (5, 6)]
+    made = [chunk(*bound) for bound in bounds]
+    for i, one in enumerate(made):
+        if i != held:
+            save_chunk(tmp_path, "key", one)
+    scratch = Scratch(tmp_path, bounds, None if held is None else made[held])
+    assert scratch.held_instances == (0 if held is None else (3, 2, 1)[held])
     for layer in range(4):
         expected = np.concatenate([one.states["mean"][layer] for one in made])
         np.testing.assert_array_equal(scratch.layer("mean", layer), expected)
     np.testing.assert_array_equal(scratch.small("logliks"), np.concatenate([one.logliks for one in made]))
-    assert scratch.tokens().tolist() == [2, 4, 6]
+    assert scratch.tokens().tolist() == [3, 6, 9]
 
 
 @pytest.mark.parametrize("size", [0, 5, 40, -1])

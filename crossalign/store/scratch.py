@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -39,8 +39,8 @@ def _path(folder: Path, start: int) -> Path:
     return folder / f"chunk-{start:08d}.safetensors"
 
 
-def save_chunk(folder: Path, key: str, chunk: Chunk) -> int:
-    """Writes a chunk whole; how many instances it has.
+def save_chunk(folder: Path, key: str, chunk: Chunk) -> None:
+    """Writes a chunk whole.
 
     `key` says what it was computed from; a chunk with another key is not used.
     """
@@ -50,7 +50,6 @@ def save_chunk(folder: Path, key: str, chunk: Chunk) -> int:
         digest.update(np.ascontiguousarray(array).data)
     metadata = {"key": key, "stop": str(chunk.stop), "sha256": digest.hexdigest()}
     write_arrays(_path(folder, chunk.start), arrays, metadata)
-    return chunk.stop - chunk.start
 
 
 def has_chunk(folder: Path, key: str, start: int, stop: int) -> bool:
@@ -72,44 +71,73 @@ def _payload_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class _File:
+    """A chunk in a file, opened for each reading: a mapping that stays open keeps what was read of it in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def _places(self) -> dict[str, ArrayPlace]:
+        return array_places(self.path)
+
+    def shape(self, pooling: str) -> tuple[int, ...]:
+        return self._places[pooling].shape
+
+    def read(self, pooling: str, layer: int, into: np.ndarray) -> None:
+        with reading(self.path), self.path.open("rb") as file:
+            file.seek(self._places[pooling].offset + layer * into.nbytes)
+            if file.readinto(into.data) < into.nbytes:
+                raise OSError("it is shorter than it was")
+
+    def small(self, name: str) -> np.ndarray:
+        with safe_open(self.path, framework="np") as file:
+            return file.get_tensor(name)
+
+
+class _Held:
+    """The same of a chunk in memory."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+
+    def shape(self, pooling: str) -> tuple[int, ...]:
+        return self.chunk.states[pooling].shape
+
+    def read(self, pooling: str, layer: int, into: np.ndarray) -> None:
+        into[:] = self.chunk.states[pooling][layer]
+
+    def small(self, name: str) -> np.ndarray:
+        return getattr(self.chunk, name)
+
+
 class Scratch:
     """Reads a language's chunks as if they were one array, a layer at a time.
 
-    Files are opened for each reading: a mapping that stays open keeps what was read of it in memory.
+    Args:
+        held: a chunk that is in memory, not in a file.
     """
 
-    def __init__(self, folder: Path, bounds: Sequence[tuple[int, int]]) -> None:
-        self._paths = [_path(folder, start) for start, _ in bounds]
-
-    @cached_property
-    def _places(self) -> list[dict[str, ArrayPlace]]:
-        return [array_places(path) for path in self._paths]
+    def __init__(self, folder: Path, bounds: Sequence[tuple[int, int]], held: Chunk | None = None) -> None:
+        self.held_instances = held.stop - held.start if held else 0
+        self._chunks = [
+            _Held(held) if held and start == held.start else _File(_path(folder, start)) for start, _ in bounds
+        ]
 
     def layer(self, pooling: str, layer: int) -> Float[np.ndarray, "instance text hidden"]:
         """float32 states of all instances at one layer, the options and then the premise; read into one array."""
-        places = [arrays[pooling] for arrays in self._places]
-        states = np.empty((sum(place.shape[1] for place in places), *places[0].shape[2:]), np.float32)
+        shapes = [chunk.shape(pooling) for chunk in self._chunks]
+        states = np.empty((sum(shape[1] for shape in shapes), *shapes[0][2:]), np.float32)
         start = 0
-        for path, place in zip(self._paths, places, strict=True):
-            part = states[start : start + place.shape[1]]
-            with reading(path), path.open("rb") as file:
-                file.seek(place.offset + layer * part.nbytes)
-                if file.readinto(part.data) < part.nbytes:
-                    raise OSError("it is shorter than it was")
-            start += len(part)
+        for chunk, shape in zip(self._chunks, shapes, strict=True):
+            chunk.read(pooling, layer, states[start : start + shape[1]])
+            start += shape[1]
         return states
 
     def small(self, name: str) -> np.ndarray:
         """ "logliks" [N, K], "too_long" [N] or "undefined" [N] of all instances."""
-        return np.concatenate(self._read(lambda file: file.get_tensor(name)))
+        return np.concatenate([chunk.small(name) for chunk in self._chunks])
 
     def tokens(self) -> Int[np.ndarray, "3"]:
         """Token counts summed over the chunks."""
-        return np.sum(self._read(lambda file: file.get_tensor("tokens")), axis=0)
-
-    def _read(self, take: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
-        taken = []
-        for path in self._paths:
-            with safe_open(path, framework="np") as file:
-                taken.append(take(file))
-        return taken
+        return np.sum([chunk.small("tokens") for chunk in self._chunks], axis=0)

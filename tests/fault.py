@@ -59,12 +59,16 @@ class Job:
 
 
 class Server:
-    """Starts commands cheaply; see the module."""
+    """Starts commands cheaply; see the module.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        with_scores: have what scores translations in memory too.
+    """
+
+    def __init__(self, folder: Path, with_scores: bool = False) -> None:
         self.folder, self.count = folder, 0
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, __file__], env=os.environ | ENVIRONMENT, **pipes)
+        self.process = subprocess.Popen([sys.executable, __file__, str(with_scores)], env=os.environ | ENVIRONMENT, **pipes)
 
     def ask(self, question: dict) -> int:
         print(json.dumps(question), file=self.process.stdin, flush=True)
@@ -287,6 +291,10 @@ def _serve() -> None:
     import crossalign.tables
     import crossalign.translation.computation
 
+    if sys.argv[1] == str(True):
+        from sacrebleu.metrics import bleu, chrf  # noqa: F401
+
+        crossalign.translation.checks._identifier()
     torch.set_num_threads(1)
     # The choice of kernel is measured, so two fresh runs may differ in it; here every run makes the same.
     for module in (crossalign.computation, crossalign.translation.computation):

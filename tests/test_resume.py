@@ -111,7 +111,7 @@ def test_a_run_killed_again_and_again_before_any_write_loses_nothing(
     rng, kills, computed = random.Random(seed), 0, dict.fromkeys(("en", "it", "sw"), 0)
     while True:
         before = saved_instances(tmp_path), finished_parts(tmp_path)
-        job = server.start(command(tmp_path), ".", str(tmp_path), rng.randint(5, 45))
+        job = server.start(command(tmp_path), ".", str(tmp_path), rng.randint(5, 52))
         again = killed(job, tmp_path, *before)
         for name, amount in advanced(job.events).items():
             computed[name] += amount

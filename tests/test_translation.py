@@ -134,7 +134,7 @@ def test_other_scores_do_not_generate_again(request_of: Callable, cache: Path, m
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fault.Server]:
-    started = fault.Server(tmp_path_factory.mktemp("jobs"))
+    started = fault.Server(tmp_path_factory.mktemp("jobs"), with_scores=True)
     yield started
     started.close()
 

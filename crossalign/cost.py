@@ -28,9 +28,9 @@ from crossalign.schema import Instance
 COUNTED_LANGUAGES, COUNTED_INSTANCES = 6, 200
 """Most languages, and most instances of each, whose tokens are counted; the rest is taken to be like them."""
 
-CPU_EFFICIENCY, GPU_EFFICIENCY = 0.8, 0.55
-"""Speed of a run's forward passes and alignment ÷ `matrix_speed`. Of the runs in README on two cores .80 (XCOPA), .83
-(XStoryCloze) and .84 (Belebele by letter); on an H200 that of an 8-billion-parameter model's passes."""
+CPU_EFFICIENCY, GPU_EFFICIENCY = 0.85, 0.55
+"""Speed of a run's forward passes and alignment ÷ `matrix_speed`. Of the runs in README on two cores .79 to .98, asked
+twice for each; on an H200 that of an 8-billion-parameter model's passes."""
 
 LIBRARIES_BYTES = 700_000_000
 """Memory of a process with the libraries, the texts and small arrays, and without a model."""

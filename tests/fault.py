@@ -68,7 +68,9 @@ class Server:
     def __init__(self, folder: Path, with_scores: bool = False) -> None:
         self.folder, self.count = folder, 0
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, __file__, str(with_scores)], env=os.environ | ENVIRONMENT, **pipes)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(with_scores)], env=os.environ | ENVIRONMENT, **pipes
+        )
 
     def ask(self, question: dict) -> int:
         print(json.dumps(question), file=self.process.stdin, flush=True)

@@ -45,9 +45,20 @@ CLASSES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+WINDOWED = ["gemma2", "gemma3", "mistral"]
+"""Those with layers that see a window."""
+
+
 def random_model(name: str, **changes) -> LanguageModel:
     """One of the classes, its weights random but always the same."""
     model, config, settings = CLASSES[name]
     torch.manual_seed(0)
     made = getattr(transformers, model)(getattr(transformers, config)(**(COMMON | settings | changes)))
     return describe(made.eval(), byte_tokenizer(), "float32")
+
+
+def longrope(**changes: Any) -> LanguageModel:
+    """Texts beyond 64 tokens have other position factors, and give them to all of their batch."""
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 5.0, 8.0]}
+    long = {"original_max_position_embeddings": 64}
+    return random_model("phi3", rope_parameters=rope | long, **long, **changes)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 from conftest import byte_tokenizer, tiny_llama
-from test_model_classes import CLASSES, COMMON, WINDOWED, _model, longrope
+from model_classes import CLASSES, COMMON, WINDOWED, longrope, random_model
 from transformers import GenerationConfig
 
 from crossalign.forward.generation import Generated, Generator, Job, shared_length
@@ -61,7 +61,7 @@ def transformers_generate(model: LanguageModel, jobs: Sequence[Job], stops: Sequ
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_outputs_are_those_of_transformers_generate(name: str) -> None:
-    model = _model(name)
+    model = random_model(name)
     jobs = jobs_of(model)
     way, why = choose_way(model, [j.prompt for j in jobs[:3]])
     assert way == ("single" if name == "mamba" else "shared"), why
@@ -78,7 +78,7 @@ def test_outputs_are_those_of_transformers_generate(name: str) -> None:
 @pytest.mark.parametrize("name", WINDOWED)
 @pytest.mark.parametrize("window", [48, 100, 130])
 def test_sliding_windows_shorter_than_the_prompt_or_reached_while_writing(name: str, window: int) -> None:
-    model = _model(name, sliding_window=window)
+    model = random_model(name, sliding_window=window)
     generator, jobs = generator_of(model), jobs_of(model)
     expected = transformers_generate(model, jobs, [*generator.ends, *NEWLINES])
     assert [one.tokens for one in generated(generator, jobs)] == expected
@@ -152,7 +152,7 @@ def test_logits_that_are_not_finite_stop_their_row_only() -> None:
 
 
 def test_a_row_at_the_end_of_the_models_positions_disturbs_nobody() -> None:
-    model = _model("gpt2", n_positions=64)
+    model = random_model("gpt2", n_positions=64)
     jobs = [Job(tuple(range(100, 160)), 4), *(Job(tuple(range(100 + i, 130 + i)), 30) for i in range(9))]
     alone = [generated(generator_of(model, way="batches"), [job])[0] for job in jobs]
     assert generated(generator_of(model, way="batches"), jobs) == alone

@@ -1,14 +1,13 @@
 """Tiny random models of many classes: is the fast pass right, and is a model that it is wrong for found out?"""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
 from conftest import byte_tokenizer, tiny_llama
-from model_classes import CLASSES, COMMON, random_model
+from model_classes import CLASSES, COMMON, WINDOWED, longrope, random_model
 
 from crossalign.forward import agreement
 from crossalign.forward.agreement import choose_trees, reference
@@ -84,9 +83,6 @@ def test_instances_are_compared_until_there_are_enough_tokens(monkeypatch, token
     monkeypatch.setattr(agreement, "CHECKED_TOKENS", tokens)
     assert choose_trees(model, POOLINGS, texts)[0]
     assert compared == [sum(sizes[:instances])]
-
-
-WINDOWED = ["gemma2", "gemma3", "mistral"]
 
 
 @pytest.mark.parametrize("name", WINDOWED)
@@ -264,13 +260,6 @@ def test_layers_that_carry_a_state_take_no_trees_however_little_the_sample_shows
     model = getattr(transformers, f"{name}ForCausalLM")(config).to(torch.bfloat16).eval()
     described = describe(model, byte_tokenizer(), "bfloat16")
     assert not choose_trees(described, POOLINGS, tokenized(QUESTIONS, described.tokenize))[0]
-
-
-def longrope(**changes: Any) -> LanguageModel:
-    """Texts beyond 64 tokens have other position factors, and give them to all of their batch."""
-    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 5.0, 8.0]}
-    long = {"original_max_position_embeddings": 64}
-    return random_model("phi3", rope_parameters=rope | long, **long, **changes)
 
 
 @pytest.mark.parametrize("with_trees", [True, False])

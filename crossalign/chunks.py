@@ -11,12 +11,18 @@ import numpy as np
 from crossalign.forward.encoding import Encoded
 from crossalign.forward.texts import TokenizedInstance
 from crossalign.forward.token_tree import merged_size
+from crossalign.models import LanguageModel
 from crossalign.schema import Instance
 from crossalign.store.scratch import Chunk
 
 CHUNK_BATCHES = 48
 CHUNK_BYTES = 1 << 29
 """A chunk, the unit that is resumed, holds at most so many batches and so many bytes of states."""
+
+
+def instance_bytes(model: LanguageModel, n_options: int, poolings: Sequence[str], size: int = 4) -> int:
+    """Pooled states of an instance, options and premise, all poolings and layers; `size` bytes a number."""
+    return size * (n_options + 1) * (model.n_layers + 1) * model.hidden_size * len(poolings)
 
 
 class EncodedChunk(NamedTuple):
@@ -48,17 +54,17 @@ class EncodedChunk(NamedTuple):
 def chunk_bounds(
     instances: Sequence[Instance],
     texts: Sequence[TokenizedInstance],
-    instance_bytes: int,
+    state_bytes: int,
     batch_tokens: int,
     merged: bool,
 ) -> Iterator[tuple[int, int]]:
     """Ranges of instances that make a chunk; instances of one group stay together, as what they share is run once.
 
     Args:
-        instance_bytes: of the states of an instance.
+        state_bytes: of an instance, see `instance_bytes`.
         merged: whether texts share what they begin with.
     """
-    most_instances, most_tokens = max(1, CHUNK_BYTES // instance_bytes), CHUNK_BATCHES * batch_tokens
+    most_instances, most_tokens = max(1, CHUNK_BYTES // state_bytes), CHUNK_BATCHES * batch_tokens
     start = position = tokens = 0
     for _, members in groupby(range(len(instances)), key=lambda i: instances[i].group):
         group = list(members)

@@ -17,7 +17,7 @@ import torch
 
 from crossalign import tasks
 from crossalign.alignment_tables import AlignedLayers, aligned_layers, layer_bytes, rate_table
-from crossalign.chunks import EncodedChunk, chunk_bounds
+from crossalign.chunks import EncodedChunk, chunk_bounds, instance_bytes
 from crossalign.forward.agreement import choose_trees
 from crossalign.forward.encoding import Encoder
 from crossalign.forward.kernels import choose_linear, keep_heap, prepack
@@ -92,8 +92,8 @@ class Computation:
         model, execution = self.plan.model, self.execution
         keep_heap()
         if execution.linear == "onednn":
-            # The head is called for few positions. Packed it would be a second copy of the embeddings it is tied to, and its
-            # calls leave holes in the heap: 1.3 instead of 1.0 GB on XCOPA with 40 million parameters, for 1 % of the time.
+            # The head's weight is used by blocks of columns (see `Head`); packed it would also be a second copy of the
+            # embeddings it is tied to.
             prepack(model.model, execution.batch_tokens, but=model.model.get_output_embeddings())
         workers = workers_for(model, execution.batch_tokens, self.plan.spec.device)
         return Encoder(model, self.plan.spec.poolings, execution.batch_tokens, execution.trees, workers)
@@ -154,7 +154,8 @@ class Computation:
         """Runs the model over a language's texts, except for the chunks that are there already."""
         loaded = self.plan.load(language)
         texts = tokenized(loaded.instances, self.plan.model.tokenize, self.plan.model.end)
-        execution, size = self.execution, self._instance_bytes
+        execution = self.execution
+        size = instance_bytes(self.plan.model, self.plan.task.n_options, self.plan.spec.poolings)
         bounds = list(chunk_bounds(loaded.instances, texts, size, execution.batch_tokens, execution.trees))
         key = self._key(loaded)
         folder = self.run.work / language / key[:KEY_DIGITS]
@@ -200,11 +201,6 @@ class Computation:
         encoded = self.encoder.encode(requests, n * (k + 1), n * k, prefix)
         separate = sum(len(r.run) for r in requests)
         return EncodedChunk(start, stop, encoded, [left_out for _, left_out in made], separate)
-
-    @property
-    def _instance_bytes(self) -> int:
-        texts, model = self.plan.task.n_options + 1, self.plan.model
-        return 4 * texts * (model.n_layers + 1) * model.hidden_size * len(self.plan.spec.poolings)
 
     def _key(self, loaded: tasks.Loaded) -> str:
         """What a chunk was computed from; another key means another computation."""

@@ -18,7 +18,7 @@ from crossalign import models
 from crossalign.alignment import ALIGNMENT_METRICS
 from crossalign.alignment_tables import layer_bytes
 from crossalign.amounts import bytes_in_words, seconds_in_words
-from crossalign.chunks import CHUNK_BYTES
+from crossalign.chunks import CHUNK_BYTES, instance_bytes
 from crossalign.forward.encoding import Encoder, Prefix
 from crossalign.forward.texts import requests_of, tokenized
 from crossalign.forward.workers import workers_for
@@ -197,9 +197,8 @@ def _place(device: str) -> torch.device:
 
 
 def _states_bytes(planned: Plan, model: models.LanguageModel, size: int) -> int:
-    """Pooled states of one language, all poolings and layers, `size` bytes a number."""
-    texts = len(planned.pivot.instances) * (planned.task.n_options + 1)
-    return len(planned.spec.poolings) * (model.n_layers + 1) * texts * model.hidden_size * size
+    """Pooled states of one language, `size` bytes a number."""
+    return len(planned.pivot.instances) * instance_bytes(model, planned.task.n_options, planned.spec.poolings, size)
 
 
 def _working_memory(planned: Plan, model: models.LanguageModel, size: int) -> int:

@@ -109,7 +109,7 @@ class Head:
         """The linear layer that alone is the head, if there is one."""
         if not self._tried:
             linear = self._model.get_output_embeddings()
-            if _may_be_called_otherwise(linear) and self._does_no_more_than(linear, output, states):
+            if _weight_suffices(linear) and self._does_no_more_than(linear, output, states):
                 self._linear = linear
             self._tried = True
         return self._linear
@@ -124,8 +124,8 @@ class Head:
         return bool(((theirs - mine).abs().amax(-1) <= 1e-5 * mine.abs().amax(-1)).all())
 
 
-def _may_be_called_otherwise(layer: Any) -> bool:
-    """Whether its weight can be used without calling it: no kind of its own, and no hooks, as accelerate's."""
+def _weight_suffices(layer: Any) -> bool:
+    """Whether a layer is known by its weight and bias: a float32 `nn.Linear` without hooks, as accelerate's."""
     hooks = ("_hf_hook", "_forward_hooks", "_forward_pre_hooks")
     return (
         type(layer) is nn.Linear and layer.weight.dtype == torch.float32 and not any(vars(layer).get(h) for h in hooks)
